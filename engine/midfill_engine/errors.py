@@ -1,13 +1,13 @@
 """Errors of the engine, all with a sentence for the user and a stable code.
 
-    MidfillError (wire)
-    ├── InvalidRequest (wire)
-    ├── CheckpointError
-    │   ├── UnsupportedArchitecture
-    │   └── CorruptCheckpoint
-    ├── DeviceError
-    │   └── OutOfMemory
-    └── EngineBusy
+MidfillError (wire)
+├── InvalidRequest (wire)
+├── CheckpointError
+│   ├── UnsupportedArchitecture
+│   └── CorruptCheckpoint
+├── DeviceError
+│   └── OutOfMemory
+└── EngineBusy
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 
-
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What the engine process is told at its start; editors never change it."""
@@ -25,9 +24,7 @@ class EngineSettings:
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"] = field(
         default="auto", metadata={"doc": "Precision of the weights at run time."}
     )
-    threads: int = field(
-        default=0, metadata={"doc": "CPU threads; 0 takes one a physical core."}
-    )
+    threads: int = field(default=0, metadata={"doc": "CPU threads; 0 takes one a physical core."})
     cache_mb: int = field(
         default=256, metadata={"doc": "Memory for the context caches of all sessions, MiB."}
     )
@@ -37,6 +34,4 @@ class EngineSettings:
     max_waiting: int = field(
         default=32, metadata={"doc": "Requests that may wait; more are refused as busy."}
     )
-    max_body_mb: int = field(
-        default=16, metadata={"doc": "Largest request body, MiB."}
-    )
+    max_body_mb: int = field(default=16, metadata={"doc": "Largest request body, MiB."})

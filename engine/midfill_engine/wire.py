@@ -15,9 +15,7 @@ PROTOCOL_VERSION = 1
 
 #: Why a fill ended. ``end``: the model closed the middle. ``stop``: a stop string or a line end
 #: that was asked for. ``length``: ``max_tokens`` reached. The others say who stopped it.
-FinishReason = Literal[
-    "end", "stop", "length", "deadline", "superseded", "cancelled", "shutdown"
-]
+FinishReason = Literal["end", "stop", "length", "deadline", "superseded", "cancelled", "shutdown"]
 
 #: Names of the decoding presets and modes that ``FillRequest.strategy`` takes.
 STRATEGIES = (

@@ -27,7 +27,7 @@ COMMANDS: dict[str, Command] = {
     "stop": Command("midfill_lsp.commands.stop", "end the engine"),
     "doctor": Command("midfill_lsp.commands.doctor", "check the installation and say what to do"),
     "init": Command("midfill_lsp.commands.init", "print or write an editor's configuration"),
-    "engine": Command("midfill_engine.commands.engine", "run the engine in the foreground", "engine"),
+    "engine": Command("midfill_engine.commands.engine", "run the engine", "engine"),
     "serve": Command("midfill_engine.commands.serve", "serve the engine over TCP", "engine"),
     "models": Command("midfill_engine.commands.models", "list, verify and fetch models", "engine"),
     "train": Command("midfill_train.commands", "convert and train models", "train"),

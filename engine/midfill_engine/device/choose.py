@@ -1,0 +1,83 @@
+"""Which device runs the model, in which precision, on how many threads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import psutil
+import torch
+
+from midfill_engine.errors import DeviceError
+
+#: Precision that a model runs with. Int8 is for CPUs; its activations are float32.
+Precision = Literal["float32", "bfloat16", "float16", "int8"]
+
+DTYPES: dict[Precision, torch.dtype] = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "int8": torch.float32,
+}
+
+
+def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """The device to use: a GPU where there is one, else the CPU.
+
+    Raises
+    ------
+    DeviceError
+        A GPU was asked for and PyTorch sees none.
+    """
+    if wanted == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if wanted == "cuda":
+        raise DeviceError(
+            "PyTorch sees no CUDA device.",
+            "Use `--device cpu`, or install a CUDA build of PyTorch and its driver.",
+        )
+    return torch.device("cpu")
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """What the device does well, or what was asked for where the device can.
+
+    Raises
+    ------
+    DeviceError
+        The device has no kernels for the precision.
+    """
+    if device.type == "cuda":
+        native_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        choices: dict[str, Precision] = {
+            "auto": "bfloat16" if native_bf16 else "float16",
+            "bfloat16": "bfloat16",
+            "float16": "float16",
+            "float32": "float32",
+        }
+    else:
+        choices = {
+            "auto": "int8",
+            "int8": "int8",
+            "float32": "float32",
+            "bfloat16": "bfloat16",
+        }
+    if wanted not in choices:
+        raise DeviceError(
+            f"There is no {wanted} arithmetic for {device.type} here.",
+            f"Use one of {', '.join(choices)}.",
+        )
+    return choices[wanted]
+
+
+def device_name(device: torch.device) -> str:
+    """The device in words, for people."""
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()})"
+
+
+def use_threads(wanted: int) -> None:
+    """Compute on ``wanted`` threads; 0 takes one a physical core."""
+    torch.set_num_threads(wanted or psutil.cpu_count(logical=False) or torch.get_num_threads())

@@ -1,0 +1,106 @@
+"""The middle as it grows: settled tokens, the open hole behind them, and where it must stop.
+
+Owns stop strings, line ends and the length limit, and turns tokens into wire types. Knows
+neither models nor strategies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from midfill_engine.hole import Hole, Placed
+from midfill_engine.text.tokenizer import Tokenizer
+from midfill_engine.wire import Draft, FinishReason, Middle, Token
+
+
+@dataclass(slots=True)
+class Canvas:
+    """The state of one candidate middle.
+
+    Attributes
+    ----------
+    placed
+        Settled tokens, left to right.
+    hole
+        The open block behind them, while there is one.
+    ended
+        Whether the model closed the middle with its end marker.
+    """
+
+    tokenizer: Tokenizer
+    max_tokens: int
+    stop: tuple[str, ...] = ()
+    on_draft: Callable[[Draft], None] | None = None
+    placed: list[Placed] = field(default_factory=list)
+    hole: Hole | None = None
+    ended: bool = False
+    _steps: int = 0
+
+    @property
+    def room(self) -> int:
+        """Tokens that may still be placed."""
+        return self.max_tokens - len(self.placed)
+
+    def close(self) -> None:
+        """Move what is settled in the hole to ``placed`` and drop the hole."""
+        if self.hole is not None:
+            self.placed.extend(self.hole.settled())
+            self.hole = None
+
+    def reached_stop(self) -> bool:
+        """Whether the settled text contains a stop string."""
+        if not self.stop:
+            return False
+        text = self.tokenizer.decode(p.token for p in self._settled())
+        return any(stop in text for stop in self.stop)
+
+    def report(self) -> None:
+        """Hand the present state to ``on_draft``."""
+        self._steps += 1
+        if self.on_draft is None:
+            return
+        shown, committed = list(self.placed), len(self.placed)
+        flags = [True] * committed
+        if self.hole is not None:
+            hole = self.hole
+            for n in range(hole.end):
+                cell = hole.cells[n]
+                if cell is None and n >= len(hole.guesses):
+                    break
+                shown.append(hole.guesses[n] if cell is None else cell)
+                flags.append(cell is not None)
+        self.on_draft(Draft(self._steps, self._tokens(shown, flags)))
+
+    def middle(self, reason: FinishReason) -> Middle:
+        """The settled text, cut at the first stop string, as a candidate."""
+        settled = self._settled()
+        tokens = self._tokens(settled, [True] * len(settled))
+        text = "".join(token.text for token in tokens)
+        cut = min((at for stop in self.stop if (at := text.find(stop)) >= 0), default=len(text))
+        if cut < len(text):
+            tokens, reason = _cut(tokens, cut), "stop"
+        score = sum(math.log(max(p.confidence, 1e-9)) for p in settled) / max(len(settled), 1)
+        return Middle(text[:cut], tokens, score, reason)
+
+    def _settled(self) -> list[Placed]:
+        return self.placed + (self.hole.settled() if self.hole is not None else [])
+
+    def _tokens(self, placed: Sequence[Placed], committed: Iterable[bool]) -> tuple[Token, ...]:
+        texts = self.tokenizer.texts(p.token for p in placed)
+        return tuple(
+            Token(text, round(p.confidence, 4), flag)
+            for text, p, flag in zip(texts, placed, committed, strict=True)
+        )
+
+
+def _cut(tokens: Sequence[Token], length: int) -> tuple[Token, ...]:
+    """The first ``length`` characters of ``tokens``."""
+    kept: list[Token] = []
+    for token in tokens:
+        if length <= 0:
+            break
+        kept.append(Token(token.text[:length], token.confidence, token.committed))
+        length -= len(token.text)
+    return tuple(kept)

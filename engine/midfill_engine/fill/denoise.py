@@ -1,0 +1,101 @@
+"""Block diffusion: each block's first token from the causal row before it, the rest denoised.
+
+Owns the denoising loop. Strategies decide what is committed, `Run` how forwards happen, `Hole`
+where the middle ends. Knows no family and no dialect.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from midfill_engine.decode.rows import RowStats
+from midfill_engine.decode.table import DecodeStrategy
+from midfill_engine.fill.canvas import Canvas
+from midfill_engine.fill.run import Run
+from midfill_engine.hole import Hole, Placed
+from midfill_engine.models.family import DiffusionSpec
+from midfill_engine.wire import FinishReason
+
+#: An end marker at least this sure needs no further forward to confirm it.
+SURE_END = 0.9
+#: With no time for another step, what is at least this sure is committed as it stands.
+HURRIED = 0.5
+
+
+def denoise(
+    run: Run,
+    canvas: Canvas,
+    row: Tensor,
+    spec: DiffusionSpec,
+    strategy: DecodeStrategy,
+    *,
+    allow_empty: bool = True,
+) -> FinishReason:
+    """Fill ``canvas`` block after block.
+
+    Parameters
+    ----------
+    row
+        ``(1, hidden)``: the hidden state that predicts the next token of the middle.
+
+    Raises
+    ------
+    Halted
+        Stopped or out of time; ``canvas`` holds the best state so far.
+    """
+    while canvas.room > 0:
+        start = not canvas.placed
+        first = run.stats(row, forbid=spec.eom_id if start and not allow_empty else None)
+        if first.tokens[0] == spec.eom_id:
+            canvas.ended = True
+            return "end"
+        hole = canvas.hole = Hole.masked(spec.block_size, canvas.room)
+        hole.commit(0, first.tokens[0], first.probability[0])
+        canvas.report()
+        ended = _denoise_block(run, canvas, hole, spec, strategy)
+        block = [cell.token for cell in hole.settled()]
+        canvas.close()
+        if canvas.reached_stop():
+            return "stop"
+        if ended:
+            canvas.ended = True
+            return "end"
+        if canvas.room > 0:
+            # The block's rows become context: causal, as the next block expects them.
+            row = run.causal(block)[-1:]
+    return "length"
+
+
+def _denoise_block(
+    run: Run, canvas: Canvas, hole: Hole, spec: DiffusionSpec, strategy: DecodeStrategy
+) -> bool:
+    """Denoise until no mask stands before the end; whether the end marker closed the block."""
+    limit = hole.end
+    while hole.open_rows() and not canvas.reached_stop():
+        stats = run.stats(run.block(hole.ids(spec.mask_id)))
+        hole.guesses = [Placed(*p) for p in zip(stats.tokens, stats.probability, strict=True)]
+        marked = hole.find_end(stats.tokens, spec.eom_id, limit)
+        rows = hole.open_rows()
+        if rows:
+            for n in _commits(run, stats, rows, strategy):
+                hole.commit(n, stats.tokens[n], stats.probability[n])
+        canvas.report()
+        if marked and not hole.open_rows() and (not rows or stats.probability[hole.end] > SURE_END):
+            return True
+        if marked and not hole.open_rows():
+            # Not sure of the end: look once more with all tokens in place.
+            hole.end = limit
+    return False
+
+
+def _commits(run: Run, stats: RowStats, rows: list[int], strategy: DecodeStrategy) -> list[int]:
+    chosen = strategy(stats, rows)
+    if not run.last_chance:
+        return chosen
+    hurried = list(chosen)
+    for n in rows:
+        if n not in hurried:
+            if stats.probability[n] < HURRIED:
+                break
+            hurried.append(n)
+    return hurried

@@ -1,0 +1,274 @@
+"""From a request to its `Fill`: place the context, bring the cache up, decode, answer.
+
+Owns the loaded model and the order of things. Called from the inference thread only. Knows
+neither HTTP nor editors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from midfill_engine.cache.keystroke import Sessions
+from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.decode.rows import output_bias
+from midfill_engine.decode.table import PRESETS
+from midfill_engine.device.choose import choose_device, choose_precision, device_name, use_threads
+from midfill_engine.errors import OutOfMemory
+from midfill_engine.fill.canvas import Canvas
+from midfill_engine.fill.causal import accept, autoregressive, self_speculative
+from midfill_engine.fill.denoise import denoise
+from midfill_engine.fill.run import Halted, Run, Sampler, StepClock
+from midfill_engine.layout.suffix_first import place
+from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.models.decoder import Decoder, load_decoder
+from midfill_engine.models.family import DiffusionSpec
+from midfill_engine.models.locate import locate
+from midfill_engine.models.registry import family_of
+from midfill_engine.settings import EngineSettings
+from midfill_engine.text.tokenizer import Tokenizer
+from midfill_engine.wire import Draft, Fill, FillRequest, FinishReason, Middle, ModelInfo
+
+#: Temperature of further candidates where the request asks for none: enough to differ.
+CANDIDATE_TEMPERATURE = 0.7
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one request has come to."""
+
+    request: FillRequest
+    run: Run
+    started: float = field(default_factory=time.perf_counter)
+    prompt: int = 0
+    cached: int = 0
+    prefilled: float | None = None
+    completion: int = 0
+    middles: list[Middle] = field(default_factory=list)
+
+
+class Filler:
+    """A loaded model that answers requests."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        spec: DiffusionSpec,
+        info: ModelInfo,
+        cache_bytes: int,
+    ) -> None:
+        self._decoder = decoder
+        self._tokenizer = tokenizer
+        self._spec = spec
+        self._info = info
+        self._sessions = Sessions(decoder.new_cache, cache_bytes)
+        self._clock = StepClock()
+        self._bias = output_bias(
+            decoder.config.vocab_size,
+            tokenizer.size,
+            spec.forbidden_ids,
+        ).to(decoder.device)
+
+    @classmethod
+    def load(
+        cls,
+        settings: EngineSettings,
+        progress: Callable[[float, str], None] = lambda _fraction, _what: None,
+    ) -> Filler:
+        """Load the model that ``settings`` name. Blocks for seconds.
+
+        Parameters
+        ----------
+        progress
+            Called with a fraction from 0 to 1 and what is being done.
+
+        Raises
+        ------
+        CheckpointError
+            The checkpoint is missing, damaged, or of an unknown architecture.
+        DeviceError
+            The device is not there or too small.
+        """
+        device = choose_device(settings.device)
+        precision = choose_precision(settings.precision, device)
+        use_threads(settings.threads)
+        checkpoint = Checkpoint.open(locate(settings.model))
+        family = family_of(checkpoint.config)
+        config, spec = family.decoder(checkpoint.config), family.diffusion(checkpoint.config)
+        checkpoint.verify(lambda done: progress(0.2 * done, "checking the files"))
+        tokenizer = Tokenizer(checkpoint.tokenizer_file, config.vocab_size)
+        try:
+            decoder = load_decoder(
+                checkpoint,
+                config,
+                family.tensors,
+                precision=precision,
+                device=device,
+                progress=lambda done: progress(0.2 + 0.8 * done, "loading the weights"),
+            )
+        except torch.OutOfMemoryError:
+            raise OutOfMemory(
+                f"{checkpoint.name} does not fit on {device}.",
+                "Use a smaller model, a lower precision, or `--device cpu`.",
+            ) from None
+        info = ModelInfo(
+            name=checkpoint.name,
+            architecture=str(checkpoint.config["architectures"][0]),
+            parameters=decoder.parameters,
+            precision=precision,
+            device=device_name(device),
+            context_tokens=spec.trained_context_tokens,
+            block_size=spec.block_size,
+            bytes_resident=decoder.nbytes,
+        )
+        return cls(decoder, tokenizer, spec, info, settings.cache_mb << 20)
+
+    @property
+    def info(self) -> ModelInfo:
+        """What clients may know of the model."""
+        return self._info
+
+    def forget(self, session: str) -> None:
+        """Drop the context cache of ``session``."""
+        self._sessions.forget(session)
+
+    def fill(
+        self,
+        request: FillRequest,
+        *,
+        deadline: Deadline,
+        stop: StopToken,
+        on_draft: Callable[[Draft], None] | None = None,
+    ) -> Fill:
+        """Answer ``request``; stopped or out of time, with the best complete state.
+
+        Raises
+        ------
+        OutOfMemory
+            The device has no room for the request's context.
+        """
+        run = Run(
+            self._decoder,
+            self._sessions.get(request.session),
+            deadline,
+            stop,
+            self._clock,
+            Sampler(self._bias, request.temperature, self._generator(request.seed)),
+        )
+        work = _Work(request, run)
+        try:
+            reason = self._work(work, on_draft)
+        except Halted as halt:
+            reason = halt.reason
+        except torch.OutOfMemoryError:
+            self._sessions.forget(request.session)
+            raise OutOfMemory(
+                "The device ran out of memory.", "Lower `cache_mb` or use a smaller model."
+            ) from None
+        return self._fill(work, reason)
+
+    def _work(self, work: _Work, on_draft: Callable[[Draft], None] | None) -> FinishReason:
+        """Prefill, then decode each candidate; fills ``work`` also when it is halted."""
+        request, run = work.request, work.run
+        encode = self._tokenizer.encode
+        placement = place(
+            self._spec,
+            encode,
+            request.prefix,
+            request.suffix,
+            path=request.path,
+            anchor=run.cache.anchor,
+        )
+        run.cache.anchor = placement.far
+        work.prompt = len(placement.ids)
+        work.cached = run.cache.keep(placement.ids)
+        draft = encode(request.draft)[: request.max_tokens]
+        rows = run.prefill(placement.ids, draft)
+        work.prefilled = time.perf_counter()
+        reasons = [self._candidate(work, rows, draft, on_draft)]
+        for number in range(1, request.candidates):
+            # Further candidates start from the same context; each has a seed of its own.
+            run.rewind(work.prompt)
+            run.sampler = Sampler(
+                self._bias,
+                request.temperature or CANDIDATE_TEMPERATURE,
+                self._generator(request.seed + number),
+            )
+            reasons.append(self._candidate(work, rows[:1], [], None))
+        return reasons[0]
+
+    def _candidate(
+        self,
+        work: _Work,
+        rows: Tensor,
+        draft: list[int],
+        on_draft: Callable[[Draft], None] | None,
+    ) -> FinishReason:
+        """Decode one candidate behind ``rows``: the last context row, then those of the draft."""
+        request = work.request
+        stop = (*request.stop, "\n") if request.single_line else request.stop
+        canvas = Canvas(self._tokenizer, request.max_tokens, stop, on_draft)
+        reason: FinishReason = "deadline"
+        try:
+            row = accept(work.run, canvas, rows, draft, work.prompt) if draft else rows
+            reason = self._decode(work.run, canvas, row, request)
+        except Halted as halt:
+            reason = halt.reason
+            raise
+        finally:
+            canvas.close()
+            work.completion += len(canvas.placed) + canvas.ended
+            if canvas.placed or canvas.ended:
+                work.middles.append(canvas.middle(reason))
+        return reason
+
+    def _decode(self, run: Run, canvas: Canvas, row: Tensor, request: FillRequest) -> FinishReason:
+        empty = request.allow_empty
+        if request.strategy == "autoregressive":
+            return autoregressive(run, canvas, row, self._spec, allow_empty=empty)
+        if request.strategy == "self-speculative":
+            return self_speculative(run, canvas, row, self._spec, allow_empty=empty)
+        strategy = PRESETS[request.strategy]
+        return denoise(run, canvas, row, self._spec, strategy, allow_empty=empty)
+
+    def _generator(self, seed: int) -> torch.Generator:
+        return torch.Generator(self._decoder.device).manual_seed(seed)
+
+    def _fill(self, work: _Work, reason: FinishReason) -> Fill:
+        now = time.perf_counter()
+        prefilled = work.prefilled or now
+        nfe = work.run.nfe
+        notes = ("This model reads no snippets.",) if work.request.snippets else ()
+        return Fill(
+            middles=_ranked(work.middles),
+            finish_reason=reason,
+            model=self._info.name,
+            strategy=work.request.strategy,
+            nfe=nfe,
+            tokens_per_forward=round(work.completion / max(nfe, 1), 3),
+            prompt_tokens=work.prompt,
+            cached_tokens=work.cached,
+            completion_tokens=work.completion,
+            prefill_ms=_ms(prefilled - work.started),
+            denoise_ms=_ms(now - prefilled),
+            total_ms=_ms(now - work.started),
+            session=work.request.session,
+            version=work.request.version,
+            notes=notes,
+        )
+
+
+def _ranked(middles: list[Middle]) -> tuple[Middle, ...]:
+    """Different texts only; the first as decoded stays first, the others by score."""
+    different = {middle.text: middle for middle in reversed(middles)}
+    rest = [m for m in different.values() if middles[0].text != m.text]
+    return (*middles[:1], *sorted(rest, key=lambda m: -m.score))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,91 @@
+r"""The suffix-first layout: far suffix, prefix, near suffix, block.
+
+    <suffix> S_far <prefix> [<path> path \n] P [<near> S_near <middle>] | block
+
+Owns where each text stands in the context and how long it may be. Everything before the block is
+causal, so whatever is equal at the front of two contexts can be reused: what changes rarely
+stands first. Knows neither weights nor caches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from midfill_engine.models.family import DiffusionSpec
+
+#: Share of the context that the suffix may take.
+SUFFIX_SHARE = 0.25
+#: Tokens by which a too long prefix is cut at a time: typing then moves the cut seldom.
+CUT_STEP = 256
+#: Lines that may stand between the cursor and the anchor of the far suffix.
+NEAR_LINES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """A context as token ids.
+
+    Attributes
+    ----------
+    ids
+        The context; its last row predicts the first token of the middle.
+    far
+        The text of the far suffix: given back as ``anchor`` it keeps its place.
+    """
+
+    ids: list[int]
+    far: str
+
+
+def place(
+    spec: DiffusionSpec,
+    encode: Callable[[str], list[int]],
+    prefix: str,
+    suffix: str,
+    *,
+    path: str = "",
+    anchor: str = "",
+    room: int | None = None,
+) -> Placement:
+    """Arrange one request.
+
+    Parameters
+    ----------
+    anchor
+        ``far`` of the session's previous placement. If it still stands at most `NEAR_LINES` lines
+        below the cursor, it stays the far suffix and the text before it becomes near suffix.
+    room
+        Tokens that the context may take; default: what the checkpoint was trained with.
+    """
+    room = room or spec.trained_context_tokens
+    near, far = _split(spec, suffix, anchor)
+    head = [spec.prefix_id]
+    if path and spec.path_id is not None:
+        head += [spec.path_id, *encode(f"{path}\n")]
+    tail: list[int] = []
+    if near and spec.near_id is not None and spec.middle_id is not None:
+        tail = [spec.near_id, *encode(near)[: int(room * SUFFIX_SHARE)], spec.middle_id]
+    front = [spec.suffix_id, *encode(far)[: int(room * SUFFIX_SHARE)]]
+    body = _fit(encode(prefix), room - len(front) - len(head) - len(tail))
+    return Placement([*front, *head, *body, *tail], far)
+
+
+def _split(spec: DiffusionSpec, suffix: str, anchor: str) -> tuple[str, str]:
+    """Near and far suffix."""
+    if spec.near_id is None or spec.middle_id is None:
+        return "", suffix
+    if anchor:
+        at = suffix.find(anchor)
+        if at >= 0 and suffix.count("\n", 0, at) <= NEAR_LINES:
+            return suffix[:at], anchor
+    # A new anchor: the second line below the cursor, so that neither a closed bracket nor a
+    # split line touches the far suffix.
+    at = suffix.find("\n", suffix.find("\n") + 1) + 1
+    return (suffix[:at], suffix[at:]) if at else (suffix, "")
+
+
+def _fit(ids: list[int], room: int) -> list[int]:
+    """``ids`` without its front where it does not fit, cut in steps of `CUT_STEP`."""
+    over = len(ids) - max(room, 1)
+    return ids if over <= 0 else ids[min(-(-over // CUT_STEP) * CUT_STEP, len(ids) - 1) :]

@@ -1,0 +1,208 @@
+"""A checkpoint directory on disk: configuration, verified tensor index, lazily read tensors.
+
+Owns what is read from files and every complaint about them. Knows neither devices nor what a
+model does with its tensors. Runs no code of a checkpoint and unpickles nothing: safetensors only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from midfill_engine.errors import CheckpointError, CorruptCheckpoint
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CONFIG_FILE = "config.json"
+INDEX_FILE = "model.safetensors.index.json"
+SINGLE_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+SUMS_FILE = "SHA256SUMS"
+_HASH_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """An opened checkpoint directory.
+
+    Attributes
+    ----------
+    path
+        The directory.
+    config
+        ``config.json`` as it stands.
+    files
+        Tensor name to the safetensors file that holds it.
+    """
+
+    path: Path
+    config: Mapping[str, Any] = field(repr=False)
+    files: Mapping[str, str] = field(repr=False)
+    _handles: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, path: Path) -> Checkpoint:
+        """Read configuration and index; every named file must be there and whole.
+
+        Raises
+        ------
+        CheckpointError
+            The directory or its configuration is missing or is no JSON object.
+        CorruptCheckpoint
+            A shard is missing, cut short, or lacks a tensor that the index promises.
+        """
+        if not path.is_dir():
+            raise CheckpointError(
+                f"There is no checkpoint directory {path}.",
+                "Check the path, or see `midfill models list`.",
+            )
+        config = _read_json(path / CONFIG_FILE)
+        files = _read_index(path)
+        checkpoint = cls(path, config, files)
+        checkpoint._open_shards()
+        return checkpoint
+
+    @property
+    def name(self) -> str:
+        """The directory's name, by which users call the model."""
+        return self.path.name
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """Path of ``tokenizer.json``.
+
+        Raises
+        ------
+        CorruptCheckpoint
+            It is missing.
+        """
+        file = self.path / TOKENIZER_FILE
+        if not file.is_file():
+            raise CorruptCheckpoint(f"{file} is missing.", "Copy the checkpoint again.")
+        return file
+
+    def has(self, name: str) -> bool:
+        """Whether there is a tensor called ``name``."""
+        return name in self.files
+
+    def tensor(self, name: str) -> Tensor:
+        """The tensor called ``name``, read from its shard.
+
+        Raises
+        ------
+        CorruptCheckpoint
+            There is no such tensor.
+        """
+        file = self.files.get(name)
+        if file is None:
+            raise CorruptCheckpoint(
+                f"The checkpoint {self.path} has no tensor {name!r}.",
+                "Its config.json does not fit its weights; copy the checkpoint again.",
+            )
+        tensor: Tensor = self._handles[file].get_tensor(name)
+        return tensor
+
+    def verify(self, progress: Callable[[float], None] = lambda _: None) -> None:
+        """Compare every file with ``SHA256SUMS``, where there is one.
+
+        Raises
+        ------
+        CorruptCheckpoint
+            Naming the first file that is missing or differs.
+        """
+        sums = self.path / SUMS_FILE
+        if not sums.is_file():
+            return
+        entries = [line.split(maxsplit=1) for line in sums.read_text().splitlines() if line.strip()]
+        if any(len(entry) != 2 for entry in entries):
+            raise CorruptCheckpoint(f"{sums} is damaged.", "Copy the checkpoint again.")
+        # hashlib lets go of the interpreter lock: two threads hash as fast as two cores can.
+        with ThreadPoolExecutor(2) as pool:
+            checks = pool.map(lambda e: _matches(self.path / e[1].lstrip("*"), e[0]), entries)
+            for done, ((_, name), good) in enumerate(zip(entries, checks, strict=True), 1):
+                if not good:
+                    raise CorruptCheckpoint(
+                        f"{self.path / name} is missing or is not what {SUMS_FILE} says.",
+                        "Copy or download the checkpoint again.",
+                    )
+                progress(done / len(entries))
+
+    def _open_shards(self) -> None:
+        for file in sorted(set(self.files.values())):
+            shard = self.path / file
+            if not shard.is_file():
+                raise CorruptCheckpoint(
+                    f"The checkpoint lacks its file {shard}.", "Copy or download it again."
+                )
+            try:
+                self._handles[file] = safe_open(str(shard), framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise CorruptCheckpoint(
+                    f"{shard} is damaged or cut short ({error}).", "Copy or download it again."
+                ) from None
+            promised = {name for name, where in self.files.items() if where == file}
+            missing = sorted(promised - set(self._handles[file].keys()))
+            if missing:
+                raise CorruptCheckpoint(
+                    f"{shard} lacks the tensor {missing[0]!r} that the index promises.",
+                    "Copy or download the checkpoint again.",
+                )
+
+
+def _matches(file: Path, expected: str) -> bool:
+    if not file.is_file():
+        return False
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(_HASH_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest() == expected.lower()
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{file} is missing.", "Give the directory of a checkpoint, with its config.json."
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise CorruptCheckpoint(f"{file} cannot be read: {error}.", "Copy it again.") from None
+    if not isinstance(data, dict):
+        raise CorruptCheckpoint(f"{file} is not a JSON object.", "Copy it again.")
+    return data
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    """Tensor name to file name, from the index or from the only shard there is."""
+    index = path / INDEX_FILE
+    if index.is_file():
+        weight_map = _read_json(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not weight_map:
+            raise CorruptCheckpoint(f"{index} has no weight_map.", "Copy the checkpoint again.")
+        for file in weight_map.values():
+            # An index must not reach outside its directory.
+            if not isinstance(file, str) or Path(file).name != file:
+                raise CorruptCheckpoint(f"{index} names the file {file!r}.", "Copy it again.")
+        return weight_map
+    single = path / SINGLE_FILE
+    if not single.is_file():
+        raise CheckpointError(
+            f"{path} holds neither {INDEX_FILE} nor {SINGLE_FILE}.",
+            "Only safetensors checkpoints are read.",
+        )
+    try:
+        with safe_open(str(single), framework="pt") as handle:
+            return dict.fromkeys(handle.keys(), SINGLE_FILE)
+    except (SafetensorError, OSError) as error:
+        raise CorruptCheckpoint(
+            f"{single} is damaged or cut short ({error}).", "Copy it again."
+        ) from None

@@ -1,0 +1,267 @@
+"""The one decoder core that every family configures.
+
+Owns the arithmetic of a forward: embedding, attention over the cache, feed-forward, head. Knows
+neither family names nor requests; what its rows mean (context, mask, draft) is the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from midfill_engine.device.choose import DTYPES, Precision
+from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.models.family import DecoderConfig, TensorNames
+from midfill_engine.models.kv import KVCache
+from midfill_engine.models.linear import Linear, make_linear
+from midfill_engine.models.weights import StoredWeight, read_vector, read_weight, stack
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Weights of one layer; query, key, value and gate, up are fused row-wise."""
+
+    attention_norm: Tensor
+    qkv: Linear
+    o: Linear
+    mlp_norm: Tensor
+    gate_up: Linear
+    down: Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where the rows of a forward stand, the same for every layer.
+
+    Attributes
+    ----------
+    start
+        Position, and cache slot, of the first row.
+    cos, sin
+        ``(T, head_dim)``, see `_rotary`.
+    mask
+        ``(query heads per key head * T, start + T)``, true where a row sees a slot; ``None``
+        where each row sees all.
+    """
+
+    start: int
+    cos: Tensor
+    sin: Tensor
+    mask: Tensor | None
+
+
+class Embedding:
+    """Rows of the embedding matrix, kept as the checkpoint stores them where that is smaller."""
+
+    def __init__(self, weight: StoredWeight, dtype: torch.dtype, device: torch.device) -> None:
+        self._dtype = dtype
+        if weight.scale is None or weight.scale.dim() != 1:
+            weight = StoredWeight(weight.dense(dtype, device))
+        self._values = weight.values.to(device)
+        self._scale = None if weight.scale is None else weight.scale.to(device)
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """``(T,)`` token ids to ``(T, hidden)``."""
+        rows = self._values[ids].to(self._dtype)
+        return rows if self._scale is None else rows * self._scale[ids, None].to(self._dtype)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._values.nbytes
+
+
+class Decoder:
+    """A dense decoder: RMSNorm, rotary grouped-query attention, SwiGLU.
+
+    Rows of one call share one sequence. Rotary halves are split, not interleaved; norm statistics
+    are float32.
+    """
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        embedding: Embedding,
+        layers: list[Layer],
+        final_norm: Tensor,
+        head: Linear,
+    ) -> None:
+        self.config = config
+        self.dtype = final_norm.dtype
+        self.device = final_norm.device
+        self._embedding = embedding
+        self._layers = layers
+        self._final_norm = final_norm
+        self._head = head
+        self._cos, self._sin = _rotary(config, self.dtype, self.device)
+
+    def new_cache(self) -> KVCache:
+        """An empty cache that fits this decoder."""
+        c = self.config
+        return KVCache(c.num_layers, c.num_kv_heads, c.head_dim, self.dtype, self.device)
+
+    @torch.inference_mode()
+    def forward(self, ids: Tensor, cache: KVCache, start: int, *, causal: bool) -> Tensor:
+        """Run rows at positions ``start ...`` over everything in the cache before them.
+
+        Parameters
+        ----------
+        ids
+            ``(T,)`` token ids on the decoder's device.
+        cache
+            Slots below ``start`` must hold the sequence so far; slots from ``start`` on are
+            overwritten with the keys and values of these rows.
+        start
+            Position, and slot, of the first row.
+        causal
+            Each row sees itself and what stands before it; otherwise the rows see one another
+            too (the open block).
+
+        Returns
+        -------
+        Tensor
+            ``(T, hidden)``, after the final norm.
+        """
+        end = start + len(ids)
+        cache.reserve(end)
+        mask = self._causal_mask(start, end) if causal and len(ids) > 1 else None
+        rows = Rows(start, self._cos[start:end], self._sin[start:end], mask)
+        x = self._embedding(ids)
+        for number, layer in enumerate(self._layers):
+            memory = cache.layer(number)
+            x = x + self._attend(layer, self._norm(x, layer.attention_norm), rows, memory)
+            gate, up = layer.gate_up(self._norm(x, layer.mlp_norm)).chunk(2, dim=-1)
+            x = x + layer.down(F.silu(gate).mul_(up))
+        return self._norm(x, self._final_norm)
+
+    @torch.inference_mode()
+    def logits(self, hidden: Tensor) -> Tensor:
+        """``(R, hidden)`` to float32 ``(R, vocab)``; ask for the rows that are needed only."""
+        return self._head(hidden).float()
+
+    def _attend(self, layer: Layer, x: Tensor, rows: Rows, memory: Tensor) -> Tensor:
+        """Attention of ``x (T, hidden)`` over ``memory (2, kv_heads, slots, head_dim)``."""
+        c, end = self.config, rows.start + len(x)
+        heads = layer.qkv(x).view(len(x), c.num_heads + 2 * c.num_kv_heads, c.head_dim)
+        q, k, v = torch.split(heads.transpose(0, 1), [c.num_heads, c.num_kv_heads, c.num_kv_heads])
+        memory[0, :, rows.start : end] = _rotate(k, rows)
+        memory[1, :, rows.start : end] = v
+        # Query heads that share a key head become rows of one product: fewer, larger products.
+        shared = _rotate(q, rows).reshape(1, c.num_kv_heads, -1, c.head_dim)
+        keys, values = memory[:, None, :, :end]
+        y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=rows.mask)
+        return layer.o(y.view(c.num_heads, len(x), -1).transpose(0, 1).reshape(len(x), -1))
+
+    def _causal_mask(self, start: int, end: int) -> Tensor:
+        slot = torch.arange(end, device=self.device)
+        seen = slot[None, :] <= slot[start:, None]
+        return seen.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
+
+    def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), weight, self.config.rms_norm_eps)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, a tied head counted once."""
+        c = self.config
+        attention = c.hidden_size * c.head_dim * 2 * (c.num_heads + c.num_kv_heads)
+        mlp = 3 * c.hidden_size * c.intermediate_size
+        tables = c.vocab_size * c.hidden_size * (1 if c.tied_head else 2)
+        return c.num_layers * (attention + mlp) + tables
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all weights."""
+        linears = sum(
+            linear.nbytes
+            for layer in self._layers
+            for linear in (layer.qkv, layer.o, layer.gate_up, layer.down)
+        )
+        return linears + self._embedding.nbytes + self._head.nbytes
+
+
+def load_decoder(
+    checkpoint: Checkpoint,
+    config: DecoderConfig,
+    names: TensorNames,
+    *,
+    precision: Precision,
+    device: torch.device,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Decoder:
+    """Build the decoder of ``checkpoint``.
+
+    Raises
+    ------
+    CorruptCheckpoint
+        A tensor is missing or has another shape or type than ``config`` promises.
+    """
+    c, dtype = config, DTYPES[precision]
+    q_rows, kv_rows = c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim
+
+    def norm(name: str) -> Tensor:
+        return read_vector(checkpoint, f"{name}.weight", c.hidden_size).to(device, dtype)
+
+    def linear(parts: list[tuple[str, int]], inner: int, *, bias: bool = False) -> Linear:
+        weight = stack([read_weight(checkpoint, name, (rows, inner)) for name, rows in parts])
+        biases = [read_vector(checkpoint, f"{n}.bias", r) for n, r in parts] if bias else []
+        return make_linear(weight, torch.cat(biases) if bias else None, precision, device)
+
+    def layer(number: int) -> Layer:
+        at = names.layer.format(number)
+        progress(number / c.num_layers)
+        return Layer(
+            attention_norm=norm(at + names.attention_norm),
+            qkv=linear(
+                [(at + names.q, q_rows), (at + names.k, kv_rows), (at + names.v, kv_rows)],
+                c.hidden_size,
+                bias=c.qkv_bias,
+            ),
+            o=linear([(at + names.o, c.hidden_size)], q_rows),
+            mlp_norm=norm(at + names.mlp_norm),
+            gate_up=linear(
+                [(at + names.gate, c.intermediate_size), (at + names.up, c.intermediate_size)],
+                c.hidden_size,
+            ),
+            down=linear([(at + names.down, c.hidden_size)], c.intermediate_size),
+        )
+
+    embedding = read_weight(checkpoint, names.embedding, (c.vocab_size, c.hidden_size))
+    head = (
+        embedding
+        if c.tied_head
+        else read_weight(checkpoint, names.head, (c.vocab_size, c.hidden_size))
+    )
+    return Decoder(
+        config,
+        Embedding(embedding, dtype, device),
+        [layer(number) for number in range(c.num_layers)],
+        norm(names.final_norm),
+        make_linear(head, None, precision, device),
+    )
+
+
+def _rotary(
+    config: DecoderConfig, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines ``(positions, head_dim)``; angles in float32.
+
+    The first half of the sines is negated: a rotation is then ``x * cos + swap(x) * sin``.
+    """
+    half = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
+    angles = torch.outer(
+        torch.arange(config.max_positions, dtype=torch.float32), config.rope_theta**-half
+    )
+    cos = torch.cat((angles.cos(), angles.cos()), -1)
+    sin = torch.cat((-angles.sin(), angles.sin()), -1)
+    return cos.to(device, dtype), sin.to(device, dtype)
+
+
+def _rotate(heads: Tensor, rows: Rows) -> Tensor:
+    """Rotate ``(H, T, D)`` by the angles of its rows."""
+    left, right = heads.chunk(2, dim=-1)
+    return heads * rows.cos + torch.cat((right, left), -1) * rows.sin

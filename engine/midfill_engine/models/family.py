@@ -1,0 +1,124 @@
+"""What distinguishes one family of checkpoints from another, as data.
+
+Owns `DecoderConfig` (the switches of the one decoder core), `DiffusionSpec` (special ids and
+layout facts) and `ModelFamily` (how to read both from a ``config.json``). Knows no family by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from midfill_engine.errors import CorruptCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderConfig:
+    """Sizes and switches of a dense decoder."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    rms_norm_eps: float
+    rope_theta: float
+    max_positions: int
+    qkv_bias: bool
+    tied_head: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionSpec:
+    """Special token ids and what the checkpoint was trained to see.
+
+    ``near_id`` and ``middle_id`` are ``None`` for checkpoints without a near suffix: their context
+    is far suffix and prefix only. ``forbidden_ids`` can never come out of the model.
+    """
+
+    block_size: int
+    mask_id: int
+    eom_id: int
+    suffix_id: int
+    prefix_id: int
+    path_id: int | None
+    near_id: int | None
+    middle_id: int | None
+    forbidden_ids: tuple[int, ...]
+    trained_context_tokens: int
+    #: Widths of the open block that the checkpoint was trained with, ascending.
+    widths: tuple[int, ...]
+    #: Whether committed tokens were noised in training, so that a wrong one can be edited.
+    token_editing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TensorNames:
+    """Where a family keeps its tensors; ``layer`` formats the layer's number in."""
+
+    embedding: str
+    final_norm: str
+    head: str
+    layer: str
+    attention_norm: str
+    q: str
+    k: str
+    v: str
+    o: str
+    mlp_norm: str
+    gate: str
+    up: str
+    down: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFamily:
+    """One family: which architectures it reads, and how."""
+
+    name: str
+    architectures: tuple[str, ...]
+    decoder: Callable[[Mapping[str, Any]], DecoderConfig]
+    diffusion: Callable[[Mapping[str, Any]], DiffusionSpec]
+    tensors: TensorNames
+
+
+def integer(config: Mapping[str, Any], key: str, low: int = 1, high: int = 1 << 31) -> int:
+    """The whole number ``config[key]``.
+
+    Raises
+    ------
+    CorruptCheckpoint
+        It is missing, no whole number, or outside ``[low, high]``.
+    """
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise CorruptCheckpoint(
+            f"config.json: {key} is {value!r}, not a whole number from {low} to {high}.",
+            "Copy the checkpoint again.",
+        )
+    return value
+
+
+def optional_integer(config: Mapping[str, Any], key: str) -> int | None:
+    """As `integer`, but ``None`` where the key is missing or null."""
+    return None if config.get(key) is None else integer(config, key, 0)
+
+
+def number(config: Mapping[str, Any], key: str) -> float:
+    """The positive number ``config[key]``.
+
+    Raises
+    ------
+    CorruptCheckpoint
+        It is missing or not a positive number.
+    """
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise CorruptCheckpoint(
+            f"config.json: {key} is {value!r}, not a positive number.",
+            "Copy the checkpoint again.",
+        )
+    return float(value)
