@@ -120,11 +120,13 @@ class Run:
 
     def stats(self, hidden: Tensor, *, forbid: int | None = None) -> RowStats:
         """What ``hidden (R, D)`` predicts; ``forbid`` names one more token not to come out."""
-        logits = self.decoder.logits(hidden)
-        if forbid is not None:
-            logits[:, forbid] = -torch.inf
         s = self.sampler
-        return row_stats(logits, s.bias, temperature=s.temperature, generator=s.generator)
+        bias = s.bias
+        if forbid is not None:
+            bias = bias.clone()
+            bias[forbid] = -torch.inf
+        logits = self.decoder.logits(hidden)
+        return row_stats(logits, bias, temperature=s.temperature, generator=s.generator)
 
     def rewind(self, length: int) -> None:
         """Forget cached rows from position ``length`` on."""

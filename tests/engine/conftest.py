@@ -1,0 +1,28 @@
+"""Tiny loaded models for the engine's tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from midfill_engine.fill.filler import Filler
+from midfill_engine.settings import EngineSettings
+from tests import tiny
+
+
+@pytest.fixture(scope="session")
+def tiny_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.checkpoint(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def near_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.checkpoint(tmp_path_factory.mktemp("models") / "near", near=True)
+
+
+@pytest.fixture
+def filler(tiny_path: Path) -> Filler:
+    return Filler.load(
+        EngineSettings(model=str(tiny_path), device="cpu", precision="float32", threads=1)
+    )

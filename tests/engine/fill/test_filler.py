@@ -1,0 +1,200 @@
+"""Requests to fills on a tiny random model: bounds, ends, stops, deadlines, determinism."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.fill.causal import accept, autoregressive
+from midfill_engine.fill.filler import Filler
+from midfill_engine.fill.run import Run
+from midfill_engine.layout.suffix_first import place
+from midfill_engine.settings import EngineSettings
+from midfill_engine.wire import STRATEGIES, Draft, Fill, FillRequest
+from tests import tiny
+from tests.engine.loaded import Model
+
+PREFIX, SUFFIX = "def f(a, b):\n    return ", "\n\nprint(f(1, 2))\n"
+FOREVER = Deadline.after_ms(None)
+
+
+def fill(filler: Filler, deadline: Deadline = FOREVER, **fields: object) -> Fill:
+    request = FillRequest(**{"prefix": PREFIX, "suffix": SUFFIX, "max_tokens": 20} | fields)
+    return filler.fill(request, deadline=deadline, stop=StopToken())
+
+
+class StepDeadline:
+    """A clock that advances a second at every look: deadlines in units of checks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1
+        return self.now
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_answers_within_its_length(filler, strategy):
+    for n in (1, 7, 8, 9, 20):
+        answer = fill(filler, strategy=strategy, max_tokens=n)
+        middle = answer.middles[0]
+        assert len(middle.tokens) <= n
+        assert middle.finish_reason in ("end", "length")
+        assert middle.text == "".join(t.text for t in middle.tokens)
+        assert all(0 <= t.confidence <= 1 for t in middle.tokens)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_deterministic_and_independent_of_what_is_cached(filler, strategy):
+    first = fill(filler, strategy=strategy, session="a")
+    fill(filler, strategy=strategy, session="a", prefix=PREFIX + "a +")
+    again = fill(filler, strategy=strategy, session="a")
+    fresh = fill(filler, strategy=strategy, session="b")
+    assert first.text == again.text == fresh.text
+    assert again.cached_tokens > 0 == fresh.cached_tokens
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_self_speculation_equals_autoregressive(tmp_path, seed):
+    path = tiny.checkpoint(tmp_path / "m", seed=seed)
+    filler = Filler.load(
+        EngineSettings(model=str(path), device="cpu", precision="float32", threads=1)
+    )
+    want = fill(filler, strategy="autoregressive", max_tokens=30)
+    got = fill(filler, strategy="self-speculative", max_tokens=30)
+    assert got.text == want.text
+    assert got.completion_tokens == want.completion_tokens
+
+
+def test_the_models_own_tokens_are_accepted_as_a_draft_in_one_forward(tiny_path):
+    model = Model(tiny_path)
+    ids = place(model.spec, model.tokenizer.encode, PREFIX, SUFFIX).ids
+    written = model.canvas(8)
+    run = model.run(model.cache())
+    autoregressive(run, written, run.prefill(ids), model.spec)
+    draft = [placed.token for placed in written.placed]
+    assert len(draft) == 8
+    for wrong in (8, 5, 0):  # the first position at which the draft is spoiled
+        spoiled = [*draft[:wrong], *((t + 1) % 250 for t in draft[wrong:])]
+        canvas, run = model.canvas(20), model.run(model.cache())
+        row = accept(run, canvas, run.prefill(ids, spoiled), spoiled, len(ids))
+        assert [placed.token for placed in canvas.placed] == draft[:wrong]
+        assert run.nfe == 1
+        assert run.cache.ids == [*ids, *draft[:wrong]]
+        fresh = model.run(model.cache()).prefill([*ids, *draft[:wrong]])
+        torch.testing.assert_close(row, fresh, rtol=1e-4, atol=1e-4)
+
+
+def test_drafts_grow_to_the_fill(filler):
+    drafts: list[Draft] = []
+    request = FillRequest(prefix=PREFIX, suffix=SUFFIX, max_tokens=8)
+    answer = filler.fill(request, deadline=FOREVER, stop=StopToken(), on_draft=drafts.append)
+    assert [d.step for d in drafts] == list(range(1, len(drafts) + 1))
+    committed = [sum(t.committed for t in d.tokens) for d in drafts]
+    assert committed == sorted(committed)
+    assert drafts[-1].text == answer.text
+
+
+def test_stop_strings_and_single_line(filler):
+    whole = fill(filler, strategy="autoregressive").text
+    stop = whole[3:5]
+    cut = fill(filler, strategy="autoregressive", stop=(stop,))
+    assert cut.text == whole[: whole.find(stop)]
+    assert cut.middles[0].finish_reason == "stop"
+    assert "".join(t.text for t in cut.middles[0].tokens) == cut.text
+    assert "\n" not in fill(filler, single_line=True, max_tokens=60).text
+
+
+def test_an_empty_middle_can_be_forbidden(filler, monkeypatch):
+    monkeypatch.setattr(filler, "_bias", filler._bias.clone())
+    filler._bias[filler._spec.eom_id] = 1e4  # a model that always wants to end at once
+    assert fill(filler).text == ""
+    assert fill(filler).middles[0].finish_reason == "end"
+    assert len(fill(filler, allow_empty=False).middles[0].tokens) == 1
+
+
+def test_candidates_differ_and_the_greedy_one_is_first(filler):
+    greedy = fill(filler)
+    several = fill(filler, candidates=5, seed=3)
+    texts = [m.text for m in several.middles]
+    assert texts[0] == greedy.text
+    assert 2 <= len(set(texts)) == len(texts) <= 5
+    assert several.middles == fill(filler, candidates=5, seed=3).middles
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_any_deadline_gives_the_front_of_a_state(filler, strategy):
+    """Whenever time runs out, what comes back was settled: a front of a draft."""
+    for seconds in range(1, 12):
+        drafts: list[str] = [""]
+        answer = filler.fill(
+            FillRequest(prefix=PREFIX, suffix=SUFFIX, max_tokens=20, strategy=strategy),
+            deadline=Deadline(float(seconds), StepDeadline()),
+            stop=StopToken(),
+            on_draft=lambda d, into=drafts: into.append(d.text),
+        )
+        if answer.finish_reason == "deadline" and answer.middles:
+            assert any(text.startswith(answer.text) for text in drafts)
+        assert all(t.committed for m in answer.middles for t in m.tokens)
+
+
+def test_a_stop_takes_at_most_one_forward(filler, monkeypatch):
+    forwards = 0
+    stop = StopToken()
+    real = Run.check
+
+    def check(run: Run) -> None:
+        nonlocal forwards
+        real(run)
+        forwards += 1
+        if forwards == 3:
+            stop.stop("superseded")
+
+    monkeypatch.setattr(Run, "check", check)
+    request = FillRequest(prefix=PREFIX * 20, suffix=SUFFIX, max_tokens=60)
+    answer = filler.fill(request, deadline=FOREVER, stop=stop)
+    assert answer.finish_reason == "superseded"
+    assert forwards == 3
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    prefix=st.text(max_size=60),
+    suffix=st.text(max_size=60),
+    strategy=st.sampled_from(STRATEGIES),
+    temperature=st.sampled_from([0.0, 1.5]),
+)
+def test_anything_written_gets_well_formed_text_without_special_tokens(
+    filler, prefix, suffix, strategy, temperature
+):
+    answer = fill(
+        filler,
+        prefix=prefix.encode("utf-8", "ignore").decode().replace("\0", ""),
+        suffix=suffix.encode("utf-8", "ignore").decode().replace("\0", ""),
+        strategy=strategy,
+        temperature=temperature,
+    )
+    assert answer.middles
+    answer.text.encode()
+    assert not any(special in answer.text for special in tiny.SPECIALS)
+
+
+@pytest.mark.model
+def test_the_shipped_model_fills_a_middle():
+    shipped = Path(__file__).parents[3] / "models" / "midfill-0.5b"
+    if not any(shipped.glob("*.safetensors")):
+        pytest.skip("the shipped checkpoint is not in this tree")
+    filler = Filler.load(EngineSettings(model=str(shipped), device="cpu"))
+    prefix = "class Stack:\n    def __init__(self):\n        self.items = []\n\n"
+    prefix += "    def push(self, item):\n        "
+    suffix = "\n\n    def pop(self):\n        return self.items.pop()\n"
+    for strategy in ("balanced", "self-speculative", "autoregressive"):
+        answer = fill(filler, prefix=prefix, suffix=suffix, path="stack.py", strategy=strategy)
+        assert answer.text == "self.items.append(item)"
+        assert answer.finish_reason == "end"

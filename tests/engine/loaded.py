@@ -1,0 +1,52 @@
+"""A tiny checkpoint with all its parts within reach, below `Filler`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from midfill_engine.cache.keystroke import KeystrokeCache
+from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.decode.rows import output_bias
+from midfill_engine.fill.canvas import Canvas
+from midfill_engine.fill.run import Run, Sampler, StepClock
+from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.models.decoder import load_decoder
+from midfill_engine.models.registry import family_of
+from midfill_engine.text.tokenizer import Tokenizer
+
+
+class Model:
+    """Decoder, tokenizer and special ids of a tiny checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        checkpoint = Checkpoint.open(path)
+        family = family_of(checkpoint.config)
+        config = family.decoder(checkpoint.config)
+        self.spec = family.diffusion(checkpoint.config)
+        self.decoder = load_decoder(
+            checkpoint,
+            config,
+            family.tensors,
+            precision="float32",
+            device=torch.device("cpu"),
+        )
+        self.tokenizer = Tokenizer(checkpoint.tokenizer_file, config.vocab_size)
+        self.bias = output_bias(config.vocab_size, self.tokenizer.size, self.spec.forbidden_ids)
+
+    def run(self, cache: KeystrokeCache) -> Run:
+        return Run(
+            self.decoder,
+            cache,
+            Deadline.after_ms(None),
+            StopToken(),
+            StepClock(),
+            Sampler(self.bias),
+        )
+
+    def cache(self) -> KeystrokeCache:
+        return KeystrokeCache(self.decoder.new_cache())
+
+    def canvas(self, max_tokens: int) -> Canvas:
+        return Canvas(self.tokenizer, max_tokens)

@@ -1,0 +1,140 @@
+"""Golden numerics: the cached decoder against plain forwards and against transformers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.models.decoder import Decoder, load_decoder
+from midfill_engine.models.registry import family_of
+from tests import tiny
+
+IDS = torch.tensor([7, 3, 260, 41, 99, 12, 12, 200, 5, 77, 140, 33])
+
+
+def load(path: Path, precision: str = "float32") -> Decoder:
+    checkpoint = Checkpoint.open(path)
+    family = family_of(checkpoint.config)
+    return load_decoder(
+        checkpoint,
+        family.decoder(checkpoint.config),
+        family.tensors,
+        precision=precision,
+        device=torch.device("cpu"),
+    )
+
+
+@pytest.fixture(scope="module")
+def decoder(tiny_path: Path) -> Decoder:
+    return load(tiny_path)
+
+
+@pytest.fixture(scope="module")
+def reference(tiny_path: Path):
+    """The same weights in transformers' Qwen2."""
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    checkpoint = Checkpoint.open(tiny_path)
+    config = dict(checkpoint.config)
+    config.pop("diffusion")
+    model = Qwen2ForCausalLM(Qwen2Config(**config, attn_implementation="eager"))
+    tensors = {}
+    for shard in sorted(tiny_path.glob("*.safetensors")):
+        tensors |= load_file(shard)
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    assert set(missing) <= {"lm_head.weight"}
+    assert not unexpected
+    return model.float().eval()
+
+
+def hidden_of(reference, ids: torch.Tensor, sees: torch.Tensor) -> torch.Tensor:
+    """Final hidden states of an uncached forward where ``sees[i, j]``: row i sees row j."""
+    bias = torch.where(sees, 0.0, torch.finfo(torch.float32).min)[None, None]
+    with torch.inference_mode():
+        out = reference.model(
+            input_ids=ids[None],
+            attention_mask=bias,
+            position_ids=torch.arange(len(ids))[None],
+            use_cache=False,
+        )
+    return out.last_hidden_state[0]
+
+
+def block_mask(n: int, context: int) -> torch.Tensor:
+    """Causal context, then rows that see one another."""
+    sees = torch.tril(torch.ones(n, n, dtype=torch.bool))
+    sees[context:, context:] = True
+    return sees
+
+
+def test_causal_rows_equal_transformers(decoder, reference):
+    want = hidden_of(reference, IDS, torch.tril(torch.ones(12, 12, dtype=torch.bool)))
+    got = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("context", [1, 4, 11])
+def test_block_over_cached_context_equals_uncached_forward(decoder, reference, context):
+    want = hidden_of(reference, IDS, block_mask(len(IDS), context))
+    cache = decoder.new_cache()
+    decoder.forward(IDS[:context], cache, 0, causal=True)
+    got = decoder.forward(IDS[context:], cache, context, causal=False)
+    torch.testing.assert_close(got, want[context:], rtol=1e-4, atol=1e-5)
+
+
+def test_a_block_leaves_no_trace_in_the_context(decoder):
+    cache = decoder.new_cache()
+    decoder.forward(IDS[:6], cache, 0, causal=True)
+    decoder.forward(torch.full((8,), 263), cache, 6, causal=False)
+    got = decoder.forward(IDS[6:], cache, 6, causal=True)
+    want = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)[6:]
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("cut", [1, 5, 11])
+def test_chunked_prefill_equals_whole(tiny_path, precision, cut):
+    decoder = load(tiny_path, precision)
+    whole = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)
+    cache = decoder.new_cache()
+    decoder.forward(IDS[:cut], cache, 0, causal=True)
+    chunked = decoder.forward(IDS[cut:], cache, cut, causal=True)
+    # Int8 rows are scaled one by one; only the order of float sums may differ.
+    torch.testing.assert_close(chunked, whole[cut:], rtol=2e-2, atol=2e-2)
+    if precision == "float32":
+        torch.testing.assert_close(chunked, whole[cut:], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["bfloat16", "float16", "int8", "int4"])
+def test_every_storage_form_reads_back(tmp_path, decoder, form):
+    """The stored form's own rounding, and nothing else, stands between it and float32."""
+    got = load(tiny.checkpoint(tmp_path / form, form)).forward(
+        IDS, decoder.new_cache(), 0, causal=True
+    )
+    want = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)
+    error = (got - want).norm() / want.norm()
+    assert error < {"bfloat16": 0.03, "float16": 0.005, "int8": 0.05, "int4": 0.4}[form]
+
+
+def test_int4_unpacks_as_q4_0(tmp_path):
+    from gguf import GGMLQuantizationType
+    from gguf.quants import dequantize
+
+    from midfill_engine.models.weights import StoredWeight
+
+    weight = torch.randn(6, 64, generator=torch.Generator().manual_seed(1))
+    packed, scale = tiny.int4(weight)
+    blocks = torch.cat(
+        (scale.view(6, 2, 1).view(torch.uint8).view(6, 2, 2), packed.view(6, 2, 16)), -1
+    ).reshape(6, -1)
+    want = torch.from_numpy(dequantize(blocks.numpy(), GGMLQuantizationType.Q4_0))
+    assert torch.equal(StoredWeight(packed, scale).dense(torch.float32), want)
+
+
+def test_parameters_are_counted(decoder):
+    sizes = {n: t.numel() for n, t in tiny.weights(320).items() if t.dim() == 2}
+    assert decoder.parameters == sum(sizes.values())

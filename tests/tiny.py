@@ -1,0 +1,167 @@
+"""Seeded random checkpoints: two small layers, a byte-level tokenizer, every storage form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+SPECIALS = [
+    "<|endoftext|>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+]
+MERGES = [("Ġ", "Ġ"), ("r", "e"), ("re", "t"), ("i", "n"), ("o", "r"), ("Ġ", "="), ("s", "e")]
+PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FF, LAYERS = 64, 4, 2, 16, 96, 2
+
+
+def tokenizer() -> Tokenizer:
+    """A byte-level tokenizer shaped like Qwen2's, with a handful of merges."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {token: n for n, token in enumerate([*alphabet, *(a + b for a, b in MERGES)])}
+    built = Tokenizer(models.BPE(vocab=vocab, merges=MERGES))
+    built.normalizer = normalizers.NFC()
+    built.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PATTERN), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    built.decoder = decoders.ByteLevel()
+    built.add_special_tokens(SPECIALS)
+    return built
+
+
+def config(vocab: int, ids: dict[str, int], *, near: bool = False) -> dict:
+    """A ``config.json`` for the tiny decoder."""
+    diffusion = {
+        "block_size": 8,
+        "mask_token_id": ids["<|fim_pad|>"],
+        "eom_token_id": ids["<|endoftext|>"],
+        "suffix_token_id": ids["<|fim_suffix|>"],
+        "prefix_token_id": ids["<|fim_prefix|>"],
+        "path_token_id": ids["<|file_sep|>"],
+        "forbidden_token_ids": [n for token, n in ids.items() if token != "<|endoftext|>"],
+        "trained_context_tokens": 400,
+    }
+    if near:
+        diffusion |= {
+            "near_token_id": ids["<|repo_name|>"],
+            "middle_token_id": ids["<|fim_middle|>"],
+        }
+    return {
+        "architectures": ["Qwen2ForCausalLM"],
+        "model_type": "qwen2",
+        "hidden_size": HIDDEN,
+        "intermediate_size": FF,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": HEADS,
+        "num_key_value_heads": KV_HEADS,
+        "head_dim": HEAD_DIM,
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "attention_bias": True,
+        "tie_word_embeddings": True,
+        "vocab_size": vocab,
+        "max_position_embeddings": 1024,
+        "diffusion": diffusion,
+    }
+
+
+def weights(vocab: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Dense float32 tensors under their Hugging Face names."""
+    g = torch.Generator().manual_seed(seed)
+
+    def rand(*shape: int, std: float = 0.2) -> torch.Tensor:
+        return torch.randn(*shape, generator=g) * std
+
+    kv = KV_HEADS * HEAD_DIM
+    tensors = {"model.embed_tokens.weight": rand(vocab, HIDDEN, std=0.5)}
+    for n in range(LAYERS):
+        at = f"model.layers.{n}."
+        shapes = {
+            "self_attn.q_proj": (HEADS * HEAD_DIM, HIDDEN),
+            "self_attn.k_proj": (kv, HIDDEN),
+            "self_attn.v_proj": (kv, HIDDEN),
+            "self_attn.o_proj": (HIDDEN, HEADS * HEAD_DIM),
+            "mlp.gate_proj": (FF, HIDDEN),
+            "mlp.up_proj": (FF, HIDDEN),
+            "mlp.down_proj": (HIDDEN, FF),
+        }
+        tensors |= {f"{at}{name}.weight": rand(*shape) for name, shape in shapes.items()}
+        for name in ("q", "k", "v"):
+            rows = shapes[f"self_attn.{name}_proj"][0]
+            tensors[f"{at}self_attn.{name}_proj.bias"] = rand(rows)
+        for name in ("input_layernorm", "post_attention_layernorm"):
+            tensors[f"{at}{name}.weight"] = 1 + rand(HIDDEN)
+    tensors["model.norm.weight"] = 1 + rand(HIDDEN)
+    return tensors
+
+
+def int4(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Q4_0 groups of 32: packed nibbles and float16 scales."""
+    groups = weight.view(weight.shape[0], -1, 32)
+    extreme = groups.gather(-1, groups.abs().argmax(-1, keepdim=True))
+    scale = (extreme / -8).half()
+    safe = torch.where(scale == 0, torch.ones_like(scale), scale).float()
+    nibbles = (groups / safe).round().add(8).clamp(0, 15).to(torch.uint8)
+    packed = nibbles[..., :16] | nibbles[..., 16:] << 4
+    return packed.reshape(weight.shape[0], -1).contiguous(), scale[..., 0].contiguous()
+
+
+def int8(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One scale a row."""
+    scale = (weight.abs().amax(1, keepdim=True) / 127).half()
+    return (weight / scale.float()).round().clamp(-127, 127).to(torch.int8), scale[:, 0].clone()
+
+
+def stored(tensors: dict[str, torch.Tensor], form: str) -> dict[str, torch.Tensor]:
+    """``tensors`` as ``form`` (float32, bfloat16, float16, int8, int4) stores them."""
+    dtypes = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if form in dtypes:
+        return {name: t.to(dtypes[form]).contiguous() for name, t in tensors.items()}
+    out = {}
+    for name, t in tensors.items():
+        base = name.removesuffix(".weight")
+        if t.dim() < 2:
+            out[name] = t.half()
+        elif form == "int4" and "embed" not in name:
+            out[f"{base}.qweight"], out[f"{base}.scale"] = int4(t)
+        else:
+            suffix = ".qweight" if form == "int4" else ".weight"
+            out[f"{base}{suffix}"], out[f"{base}.scale"] = int8(t)
+    return out
+
+
+def checkpoint(
+    directory: Path, form: str = "float32", *, seed: int = 0, shards: int = 2, near: bool = False
+) -> Path:
+    """Write a tiny checkpoint and return its directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    built = tokenizer()
+    built.save(str(directory / "tokenizer.json"))
+    vocab = 320  # a few rows more than there are tokens: padding that must never come out
+    ids = {token: built.token_to_id(token) for token in SPECIALS}
+    (directory / "config.json").write_text(json.dumps(config(vocab, ids, near=near)))
+    tensors = stored(weights(vocab, seed), form)
+    names = sorted(tensors)
+    index = {}
+    for n in range(shards):
+        file = f"model-{n + 1:05d}-of-{shards:05d}.safetensors"
+        part = {name: tensors[name] for name in names[n::shards]}
+        save_file(part, directory / file)
+        index |= dict.fromkeys(part, file)
+    (directory / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    return directory
