@@ -56,6 +56,7 @@ def self_speculative(
         if token is None:
             return "end"
         canvas.placed.append(token)
+        canvas.report()
         if canvas.reached_stop():
             return "stop"
         if canvas.room <= 0:
