@@ -27,6 +27,7 @@ from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.decoder import Decoder, load_decoder
 from midfill_engine.models.family import DiffusionSpec
+from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.models.locate import locate
 from midfill_engine.models.registry import family_of
 from midfill_engine.settings import EngineSettings
@@ -56,7 +57,7 @@ class Filler:
 
     def __init__(
         self,
-        decoder: Decoder,
+        decoder: Decoder | GraphDecoder,
         tokenizer: Tokenizer,
         spec: DiffusionSpec,
         info: ModelInfo,
@@ -126,7 +127,8 @@ class Filler:
             block_size=spec.block_size,
             bytes_resident=decoder.nbytes,
         )
-        return cls(decoder, tokenizer, spec, info, settings.cache_mb << 20)
+        graphs = GraphDecoder(decoder) if device.type == "cuda" else decoder
+        return cls(graphs, tokenizer, spec, info, settings.cache_mb << 20)
 
     @property
     def info(self) -> ModelInfo:

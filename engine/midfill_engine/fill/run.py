@@ -17,6 +17,7 @@ from midfill_engine.cache.keystroke import KeystrokeCache
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats, row_stats
 from midfill_engine.models.decoder import Decoder
+from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.wire import FinishReason
 
 #: Rows of a prefill chunk: short enough to stop quickly, long enough to use the device well.
@@ -63,7 +64,7 @@ class Run:
         Denoising and verifying forwards so far; the prefill is not counted.
     """
 
-    decoder: Decoder
+    decoder: Decoder | GraphDecoder
     cache: KeystrokeCache
     deadline: Deadline
     stop: StopToken

@@ -35,20 +35,23 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Where the rows of a forward stand, the same for every layer.
+    """Where the ``T`` rows of a forward stand, the same for every layer.
 
     Attributes
     ----------
-    start
-        Position, and cache slot, of the first row.
+    slots
+        The cache slots of the rows, which are their positions: a slice, or ``(T,)`` indices.
+    seen
+        Number of slots that attention looks at.
     cos, sin
         ``(T, head_dim)``, see `_rotary`.
     mask
-        ``(query heads per key head * T, start + T)``, true where a row sees a slot; ``None``
-        where each row sees all.
+        ``(query heads per key head * T, seen)``, true where a row sees a slot; ``None`` where
+        each row sees all.
     """
 
-    start: int
+    slots: slice | Tensor
+    seen: int
     cos: Tensor
     sin: Tensor
     mask: Tensor | None
@@ -128,8 +131,33 @@ class Decoder:
         """
         end = start + len(ids)
         cache.reserve(end)
-        mask = self._causal_mask(start, end) if causal and len(ids) > 1 else None
-        rows = Rows(start, self._cos[start:end], self._sin[start:end], mask)
+        slots = slice(start, end)
+        mask = None
+        if causal and len(ids) > 1:
+            mask = self._mask(torch.arange(start, end, device=self.device), end)
+        return self._forward(ids, cache, Rows(slots, end, self._cos[slots], self._sin[slots], mask))
+
+    @torch.inference_mode()
+    def forward_static(
+        self, ids: Tensor, cache: KVCache, start: Tensor, *, seen: int, causal: bool
+    ) -> Tensor:
+        """As `forward`, with fixed shapes and nothing read back: what a CUDA graph can replay.
+
+        Parameters
+        ----------
+        start
+            ``(1,)`` int64 on the device.
+        seen
+            Slots to look at, at least ``start + T``; those behind the rows are masked. ``cache``
+            must have room for them.
+        """
+        slots = start + torch.arange(len(ids), device=self.device)
+        mask = self._mask(slots if causal else slots[-1:].expand_as(slots), seen)
+        return self._forward(
+            ids, cache, Rows(slots, seen, self._cos[slots], self._sin[slots], mask)
+        )
+
+    def _forward(self, ids: Tensor, cache: KVCache, rows: Rows) -> Tensor:
         x = self._embedding(ids)
         for number, layer in enumerate(self._layers):
             memory = cache.layer(number)
@@ -145,21 +173,21 @@ class Decoder:
 
     def _attend(self, layer: Layer, x: Tensor, rows: Rows, memory: Tensor) -> Tensor:
         """Attention of ``x (T, hidden)`` over ``memory (2, kv_heads, slots, head_dim)``."""
-        c, end = self.config, rows.start + len(x)
+        c = self.config
         heads = layer.qkv(x).view(len(x), c.num_heads + 2 * c.num_kv_heads, c.head_dim)
         q, k, v = torch.split(heads.transpose(0, 1), [c.num_heads, c.num_kv_heads, c.num_kv_heads])
-        memory[0, :, rows.start : end] = _rotate(k, rows)
-        memory[1, :, rows.start : end] = v
+        memory[0][:, rows.slots] = _rotate(k, rows)
+        memory[1][:, rows.slots] = v
         # Query heads that share a key head become rows of one product: fewer, larger products.
         shared = _rotate(q, rows).reshape(1, c.num_kv_heads, -1, c.head_dim)
-        keys, values = memory[:, None, :, :end]
+        keys, values = memory[:, None, :, : rows.seen]
         y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=rows.mask)
         return layer.o(y.view(c.num_heads, len(x), -1).transpose(0, 1).reshape(len(x), -1))
 
-    def _causal_mask(self, start: int, end: int) -> Tensor:
-        slot = torch.arange(end, device=self.device)
-        seen = slot[None, :] <= slot[start:, None]
-        return seen.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
+    def _mask(self, last: Tensor, seen: int) -> Tensor:
+        """Which of ``seen`` slots each row sees: those up to its ``last (T,)``."""
+        sees = torch.arange(seen, device=self.device)[None, :] <= last[:, None]
+        return sees.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), weight, self.config.rms_norm_eps)

@@ -28,13 +28,20 @@ class KVCache:
             return
         room = -(-slots // GROWTH) * GROWTH
         shape = (*self._data.shape[:3], room, self._data.shape[4])
-        grown = torch.empty(shape, dtype=self._data.dtype, device=self._data.device)
+        # Zeros: what a masked product reads must be finite.
+        grown = torch.zeros(shape, dtype=self._data.dtype, device=self._data.device)
         grown[:, :, :, :have] = self._data
         self._data = grown
 
     def layer(self, number: int) -> Tensor:
         """Keys and values of one layer, ``(2, kv_heads, slots, head_dim)``: a view to write to."""
         return self._data[number]
+
+    def copy_from(self, other: KVCache, length: int) -> None:
+        """Take over the first ``length`` slots of ``other``."""
+        self.reserve(length)
+        length = min(length, other._data.shape[3])
+        self._data[:, :, :, :length] = other._data[:, :, :, :length]
 
     @property
     def nbytes(self) -> int:

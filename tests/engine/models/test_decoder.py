@@ -95,6 +95,17 @@ def test_a_block_leaves_no_trace_in_the_context(decoder):
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("causal", [True, False])
+def test_static_forward_equals_the_plain_one(decoder, causal):
+    cache, static = decoder.new_cache(), decoder.new_cache()
+    static.reserve(64)
+    decoder.forward(IDS[:4], cache, 0, causal=True)
+    decoder.forward_static(IDS[:4], static, torch.tensor([0]), seen=64, causal=True)
+    want = decoder.forward(IDS[4:], cache, 4, causal=causal)
+    got = decoder.forward_static(IDS[4:], static, torch.tensor([4]), seen=32, causal=causal)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("cut", [1, 5, 11])
 def test_chunked_prefill_equals_whole(tiny_path, precision, cut):
