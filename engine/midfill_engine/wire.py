@@ -17,7 +17,8 @@ PROTOCOL_VERSION = 1
 #: that was asked for. ``length``: ``max_tokens`` reached. The others say who stopped it.
 FinishReason = Literal["end", "stop", "length", "deadline", "superseded", "cancelled", "shutdown"]
 
-#: Names of the decoding presets and modes that ``FillRequest.strategy`` takes.
+#: Names of the decoding presets and modes that ``FillRequest.strategy`` takes; it also takes one
+#: strategy with its parameter, ``threshold:0.8`` for instance, which the engine knows.
 STRATEGIES = (
     "quality",
     "balanced",
@@ -125,7 +126,8 @@ class FillRequest:
             or not 0 <= temperature <= 5
         ):
             raise InvalidRequest("temperature must be a number from 0 to 5.")
-        if self.strategy not in STRATEGIES:
+        check_text("strategy", self.strategy)
+        if self.strategy not in STRATEGIES and ":" not in self.strategy:
             raise InvalidRequest(
                 f"strategy {self.strategy!r} is unknown.", f"Use one of {', '.join(STRATEGIES)}."
             )

@@ -16,7 +16,7 @@ from torch import Tensor
 from midfill_engine.cache.keystroke import Sessions
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import output_bias
-from midfill_engine.decode.table import PRESETS
+from midfill_engine.decode.table import strategy_of
 from midfill_engine.device.choose import choose_device, choose_precision, device_name, use_threads
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.canvas import Canvas
@@ -235,7 +235,7 @@ class Filler:
             return autoregressive(run, canvas, row, self._spec, allow_empty=empty)
         if request.strategy == "self-speculative":
             return self_speculative(run, canvas, row, self._spec, allow_empty=empty)
-        strategy = PRESETS[request.strategy]
+        strategy = strategy_of(request.strategy)
         return denoise(run, canvas, row, self._spec, strategy, allow_empty=empty)
 
     def _generator(self, seed: int) -> torch.Generator:

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midfill_engine.decode.rows import RowStats, output_bias, row_stats
-from midfill_engine.decode.table import PRESETS
+from midfill_engine.decode.table import PRESETS, strategy_of
+from midfill_engine.wire import InvalidRequest
 
+NAMED = ["threshold:0.8", "factor:1", "local-leap:0.9", "entropy:0.3", "margin:0.5", "steps:3"]
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, 9.0], [0.0, 0.0, 0.0, 0.0]])
 
 
@@ -49,14 +51,43 @@ def test_same_seed_same_draw():
 
 @given(
     probability=st.lists(st.floats(0, 1), min_size=1, max_size=12),
-    preset=st.sampled_from(sorted(PRESETS)),
+    name=st.sampled_from([*PRESETS, *NAMED]),
     data=st.data(),
 )
-def test_every_strategy_commits_open_rows_and_at_least_one(probability, preset, data):
+def test_every_strategy_commits_open_rows_and_at_least_one(probability, name, data):
     n = len(probability)
     rows = data.draw(st.lists(st.sampled_from(range(n)), min_size=1, unique=True))
     stats = RowStats([0] * n, probability, probability, [1 - p for p in probability])
-    chosen = PRESETS[preset](stats, sorted(rows))
+    chosen = strategy_of(name)(stats, sorted(rows))
     assert chosen
     assert set(chosen) <= set(rows)
     assert len(set(chosen)) == len(chosen)
+
+
+def stats_of(*probability: float) -> RowStats:
+    entropy = [1 - p for p in probability]
+    return RowStats([0] * len(probability), list(probability), list(probability), entropy)
+
+
+@pytest.mark.parametrize(
+    ("name", "want"),
+    [
+        ("threshold:0.9", [0, 3]),
+        ("threshold:0.999", [0]),
+        ("factor:0.5", [0, 3]),
+        ("factor:4", [0, 3, 1, 2]),
+        ("local-leap:0.9", [0, 1, 3]),
+        ("entropy:0.2", [0, 3, 1]),
+        ("margin:0.75", [0, 1, 3]),
+        ("steps:2", [0, 3]),
+        ("steps:1", [0, 3, 1, 2]),
+    ],
+)
+def test_what_each_strategy_commits(name, want):
+    assert strategy_of(name)(stats_of(0.99, 0.8, 0.3, 0.92), [0, 1, 2, 3]) == want
+
+
+@pytest.mark.parametrize("name", ["hasty", "threshold", "threshold:high", "steps:nan"])
+def test_unknown_strategies_are_refused_in_words(name):
+    with pytest.raises(InvalidRequest, match="There is no strategy"):
+        strategy_of(name)
