@@ -10,7 +10,8 @@ from midfill_engine.cache.keystroke import KeystrokeCache
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import output_bias
 from midfill_engine.fill.canvas import Canvas
-from midfill_engine.fill.run import Run, Sampler, StepClock
+from midfill_engine.fill.costs import Costs
+from midfill_engine.fill.run import Run, Sampler
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.decoder import load_decoder
 from midfill_engine.models.registry import family_of
@@ -41,7 +42,7 @@ class Model:
             cache,
             Deadline.after_ms(None),
             StopToken(),
-            StepClock(),
+            Costs(),
             Sampler(self.bias),
         )
 

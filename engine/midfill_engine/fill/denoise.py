@@ -90,7 +90,7 @@ def _denoise_block(
 
 def _commits(run: Run, stats: RowStats, rows: list[int], strategy: DecodeStrategy) -> list[int]:
     chosen = strategy(stats, rows)
-    if not run.last_chance:
+    if not run.last_chance(len(stats.tokens)):
         return chosen
     hurried = list(chosen)
     for n in rows:

@@ -21,8 +21,9 @@ from midfill_engine.device.choose import choose_device, choose_precision, device
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.causal import accept, autoregressive, self_speculative
+from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
-from midfill_engine.fill.run import Halted, Run, Sampler, StepClock
+from midfill_engine.fill.run import Halted, Run, Sampler
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.decoder import Decoder, load_decoder
@@ -68,7 +69,7 @@ class Filler:
         self._spec = spec
         self._info = info
         self._sessions = Sessions(decoder.new_cache, cache_bytes)
-        self._clock = StepClock()
+        self._costs = Costs()
         self._bias = output_bias(
             decoder.config.vocab_size,
             tokenizer.size,
@@ -159,7 +160,7 @@ class Filler:
             self._sessions.get(request.session),
             deadline,
             stop,
-            self._clock,
+            self._costs,
             Sampler(self._bias, request.temperature, self._generator(request.seed)),
         )
         work = _Work(request, run)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,12 +16,13 @@ from torch import Tensor
 from midfill_engine.cache.keystroke import KeystrokeCache
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats, row_stats
+from midfill_engine.fill.costs import Costs
 from midfill_engine.models.decoder import Decoder
 from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.wire import FinishReason
 
-#: Rows of a prefill chunk: short enough to stop quickly, long enough to use the device well.
-CHUNK_ROWS = {"cpu": 64, "cuda": 2048}
+#: Rows of a prefill chunk: not longer than a denoising step takes, so that a stop is as quick.
+CHUNK_ROWS = {"cpu": 32, "cuda": 2048}
 #: Slots kept free behind the context, so that the first block does not make the cache grow.
 BLOCK_ROOM = 64
 
@@ -32,17 +33,6 @@ class Halted(Exception):  # noqa: N818  (not an error: the request ends with wha
     def __init__(self, reason: FinishReason) -> None:
         super().__init__(reason)
         self.reason = reason
-
-
-class StepClock:
-    """A smoothed estimate of what one forward of a block costs here, in milliseconds."""
-
-    def __init__(self) -> None:
-        self.ms = 0.0
-
-    def add(self, ms: float) -> None:
-        """Take a measured forward into account."""
-        self.ms = ms if not self.ms else 0.8 * self.ms + 0.2 * ms
 
 
 @dataclass(slots=True)
@@ -68,15 +58,17 @@ class Run:
     cache: KeystrokeCache
     deadline: Deadline
     stop: StopToken
-    clock: StepClock
+    costs: Costs
     sampler: Sampler
     nfe: int = 0
+    _begun: tuple[int, bool, float] | None = field(default=None, init=False)
 
-    def check(self) -> None:
-        """Raise `Halted` when the request was stopped or its time is over."""
+    def check(self, rows: int = 0, *, causal: bool = True) -> None:
+        """Raise `Halted` when stopped, or when ``rows`` more rows would outlast the deadline."""
         if self.stop.reason is not None:
             raise Halted(self.stop.reason)
-        if self.deadline.passed():
+        if self.deadline.left_ms() <= self.costs.expected(rows, causal=causal):
+            self.costs.doubt(rows, causal=causal)
             raise Halted("deadline")
 
     def prefill(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Tensor:
@@ -94,29 +86,22 @@ class Run:
         chunk = CHUNK_ROWS[self.decoder.device.type]
         self.cache.kv.reserve(len(rows) + BLOCK_ROOM)
         while len(rows) - start > chunk and start + chunk < len(ids):
-            self.check()
-            self._causal(rows[start : start + chunk])
+            self._append(rows[start : start + chunk])
             start += chunk
-        self.check()
+        hidden = self._append(rows[start:])
         self.nfe += bool(draft)
-        return self._causal(rows[start:])[len(ids) - 1 - start :]
+        return hidden[len(ids) - 1 - start :]
 
     def causal(self, ids: Sequence[int]) -> Tensor:
         """Append ``ids`` as causal rows; return ``(len(ids), hidden)``."""
-        self.check()
+        hidden = self._append(ids)
         self.nfe += 1
-        return self._causal(ids)
+        return hidden
 
     def block(self, ids: Sequence[int]) -> Tensor:
         """Run ``ids`` as an open block behind the cached rows; return ``(len(ids), hidden)``."""
-        self.check()
+        hidden = self._forward(ids, causal=False)
         self.nfe += 1
-        began = time.perf_counter()
-        hidden = self.decoder.forward(
-            self._tensor(ids), self.cache.kv, len(self.cache.ids), causal=False
-        )
-        self._synchronise(hidden)
-        self.clock.add((time.perf_counter() - began) * 1000)
         return hidden
 
     def stats(self, hidden: Tensor, *, forbid: int | None = None) -> RowStats:
@@ -127,27 +112,40 @@ class Run:
             bias = bias.clone()
             bias[forbid] = -torch.inf
         logits = self.decoder.logits(hidden)
-        return row_stats(logits, bias, temperature=s.temperature, generator=s.generator)
+        stats = row_stats(logits, bias, temperature=s.temperature, generator=s.generator)
+        self._settle()
+        return stats
 
     def rewind(self, length: int) -> None:
         """Forget cached rows from position ``length`` on."""
         del self.cache.ids[length:]
 
-    @property
-    def last_chance(self) -> bool:
-        """Whether the deadline leaves no time for one more block forward."""
-        return self.deadline.left_ms() < self.clock.ms
+    def last_chance(self, rows: int) -> bool:
+        """Whether the deadline leaves no time for one more block of ``rows``."""
+        return self.deadline.left_ms() <= self.costs.expected(rows, causal=False)
 
-    def _causal(self, ids: Sequence[int]) -> Tensor:
-        hidden = self.decoder.forward(
-            self._tensor(ids), self.cache.kv, len(self.cache.ids), causal=True
-        )
+    def _append(self, ids: Sequence[int]) -> Tensor:
+        hidden = self._forward(ids, causal=True)
         self.cache.ids.extend(ids)
         return hidden
 
-    def _tensor(self, ids: Sequence[int]) -> Tensor:
-        return torch.tensor(ids, dtype=torch.long, device=self.decoder.device)
+    def _forward(self, ids: Sequence[int], *, causal: bool) -> Tensor:
+        self.check(len(ids), causal=causal)
+        self._settle()
+        self._begun = (len(ids), causal, time.perf_counter())
+        return self.decoder.forward(
+            torch.tensor(ids, dtype=torch.long, device=self.decoder.device),
+            self.cache.kv,
+            len(self.cache.ids),
+            causal=causal,
+        )
 
-    def _synchronise(self, hidden: Tensor) -> None:
-        if hidden.is_cuda:
-            torch.cuda.synchronize(hidden.device)
+    def _settle(self) -> None:
+        """Take note of what the last forward cost, its statistics included.
+
+        On a GPU a forward has run only when something of it was read back.
+        """
+        if self._begun is not None:
+            rows, causal, began = self._begun
+            self.costs.add(rows, (time.perf_counter() - began) * 1000, causal=causal)
+            self._begun = None

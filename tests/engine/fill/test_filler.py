@@ -149,9 +149,9 @@ def test_a_stop_takes_at_most_one_forward(filler, monkeypatch):
     stop = StopToken()
     real = Run.check
 
-    def check(run: Run) -> None:
+    def check(run: Run, rows: int = 0, *, causal: bool = True) -> None:
         nonlocal forwards
-        real(run)
+        real(run, rows, causal=causal)
         forwards += 1
         if forwards == 3:
             stop.stop("superseded")
