@@ -7,7 +7,9 @@ MidfillError (wire)
 │   └── CorruptCheckpoint
 ├── DeviceError
 │   └── OutOfMemory
-└── EngineBusy
+├── EngineBusy
+│   └── EngineLoading
+└── InternalError
 """
 
 from __future__ import annotations
@@ -46,6 +48,18 @@ class OutOfMemory(DeviceError):  # noqa: N818
 
 
 class EngineBusy(MidfillError):  # noqa: N818
-    """Too many requests are waiting, or the model is still loading."""
+    """Too many requests are waiting; asking again in a moment helps."""
 
     code = "busy"
+
+
+class EngineLoading(EngineBusy):
+    """The model is still loading; the message says how far it is."""
+
+    code = "loading"
+
+
+class InternalError(MidfillError):
+    """A defect of the engine; the message says where in our code, never with which text."""
+
+    code = "internal"

@@ -1,0 +1,46 @@
+"""The native dialect: ``POST /v1/midfill``, `FillRequest` in, `Fill` or drafts out.
+
+Knows the wire types only; neither models nor threads.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from midfill_engine.api.fields import read_object
+from midfill_engine.api.problems import json_response
+from midfill_engine.api.streams import JSON_LINES, line, respond
+from midfill_engine.wire import Draft, FillRequest, InvalidRequest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from aiohttp import web
+
+    from midfill_engine.service.engine import Engine
+
+
+class NativeApi:
+    """Handlers over one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def fill(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, streamed when it says so."""
+        data = await read_object(request)
+        stream = data.pop("stream", False)
+        if not isinstance(stream, bool):
+            raise InvalidRequest("stream must be true or false.")
+        wanted = FillRequest.from_dict(data)
+        if stream:
+            return await respond(request, self._lines(wanted), JSON_LINES)
+        fill = await self._engine.fill(wanted)
+        return json_response(fill.to_dict())
+
+    async def _lines(self, wanted: FillRequest) -> AsyncGenerator[bytes]:
+        async with aclosing(self._engine.stream(wanted)) as states:
+            async for state in states:
+                name = "draft" if isinstance(state, Draft) else "fill"
+                yield line({name: state.to_dict()})

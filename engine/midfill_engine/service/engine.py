@@ -1,0 +1,207 @@
+"""`Engine`: the asyncio side of one loaded model.
+
+Owns deadlines, stop flags and the way from a coroutine to the inference thread and back. Knows
+neither HTTP nor LSP, nor what a forward is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from midfill_engine.deadline import Clock, Deadline, StopToken
+from midfill_engine.errors import EngineLoading
+from midfill_engine.service.mailbox import Job, Mailbox
+from midfill_engine.service.worker import (
+    FillerLike,
+    InferenceThread,
+    Load,
+    ModelState,
+    Progress,
+    State,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from midfill_engine.settings import EngineSettings
+    from midfill_engine.wire import Draft, Fill, FillRequest, ModelInfo
+
+log = logging.getLogger(__name__)
+
+#: Longest wait for the running forward when the engine closes; then the thread is left behind.
+CLOSE_TIMEOUT_S = 5.0
+
+
+def load_filler(settings: EngineSettings, progress: Progress) -> FillerLike:
+    """Load the real model. Runs in the inference thread."""
+    # Late, because importing torch takes seconds, and by then the socket must answer.
+    from midfill_engine.fill.filler import Filler  # noqa: PLC0415
+
+    return Filler.load(settings, progress)
+
+
+class Engine:
+    """One model behind one inference thread; any number of coroutines ask for fills."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        load: Load = load_filler,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        self.settings = settings
+        #: Called in the event loop with every finished fill (metrics).
+        self.observers: list[Callable[[Fill], None]] = []
+        self._clock = clock
+        self._mailbox = Mailbox(settings.max_waiting, clock)
+        self._loaded = asyncio.Event()
+        self._load = partial(load, settings)
+        self._thread: InferenceThread | None = None
+        self._active_at = clock()
+
+    async def start(self) -> None:
+        """Begin to load in the background; returns at once."""
+        loop = asyncio.get_running_loop()
+        self._thread = InferenceThread(
+            self._mailbox,
+            self._load,
+            lambda: _call(loop, self._on_loaded),
+            self._clock,
+        )
+        self._thread.start()
+
+    async def loaded(self) -> ModelState:
+        """Wait until the model is there or has failed."""
+        await self._loaded.wait()
+        return self.model
+
+    async def close(self) -> None:
+        """End all fills as ``shutdown`` and the inference thread with them."""
+        self._mailbox.close()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, CLOSE_TIMEOUT_S)
+
+    @property
+    def model(self) -> ModelState:
+        """State, progress and description of the model."""
+        return self._thread.model if self._thread is not None else ModelState()
+
+    @property
+    def state(self) -> State:
+        """``loading``, ``ok`` or ``error``."""
+        return self.model.state
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """The loaded model, if it is."""
+        return self.model.info
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the device."""
+        return len(self._mailbox)
+
+    def idle_s(self) -> float:
+        """Seconds since anybody wanted something; 0 while loading or working."""
+        if self.state == "loading" or not self._mailbox.idle:
+            return 0.0
+        return self._clock() - self._active_at
+
+    async def fill(
+        self,
+        request: FillRequest,
+        *,
+        stop: StopToken | None = None,
+        on_draft: Callable[[Draft], None] | None = None,
+        supersedes: bool = True,
+    ) -> Fill:
+        """The middle for ``request``. Cancelling the call stops the work within one step.
+
+        Parameters
+        ----------
+        on_draft
+            Called in the event loop with the state after each denoising step.
+        supersedes
+            Whether a newer request of the same session takes the place of an older one. False
+            for sessions that only name a cache, since two clients may then share one.
+
+        Raises
+        ------
+        EngineLoading
+            While the model loads.
+        MidfillError
+            Why the model could not be loaded, or why this request failed.
+        """
+        deadline = Deadline.after_ms(request.budget_ms, self._clock)
+        self._check_ready()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Fill] = loop.create_future()
+        job = Job(
+            request,
+            deadline,
+            done=lambda outcome: _call(loop, _settle, answer, outcome),
+            stop=stop or StopToken(),
+            on_draft=on_draft and (lambda draft: _call(loop, on_draft, draft)),
+            lane=request.session if supersedes else "",
+        )
+        self._mailbox.put(job)
+        try:
+            fill = await answer
+        finally:
+            self._active_at = self._clock()
+            if not answer.done() or answer.cancelled():
+                self._mailbox.withdraw(job)
+        for observe in self.observers:
+            observe(fill)
+        return fill
+
+    async def stream(
+        self, request: FillRequest, *, supersedes: bool = True
+    ) -> AsyncGenerator[Draft | Fill]:
+        """The drafts of a fill as they come, then the fill. Closing the iterator stops the work."""
+        drafts: asyncio.Queue[Draft | None] = asyncio.Queue()
+        task = asyncio.create_task(
+            self.fill(request, on_draft=drafts.put_nowait, supersedes=supersedes)
+        )
+        task.add_done_callback(lambda _: drafts.put_nowait(None))
+        try:
+            while (draft := await drafts.get()) is not None:
+                yield draft
+            yield await task
+        finally:
+            task.cancel()
+
+    def _check_ready(self) -> None:
+        model = self.model
+        if model.error is not None:
+            raise model.error.with_traceback(None)  # the same one each time
+        if model.state == "loading":
+            raise EngineLoading(
+                f"The model is loading ({model.progress:.0%}).", "Ask again in a moment."
+            )
+
+    def _on_loaded(self) -> None:
+        self._active_at = self._clock()
+        self._loaded.set()
+
+
+def _settle(answer: asyncio.Future[Fill], outcome: Fill | BaseException) -> None:
+    if answer.done():
+        return
+    if isinstance(outcome, BaseException):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: object) -> None:
+    """Run ``function`` in the loop from any thread; nobody listens once the loop has closed."""
+    if not loop.is_closed():
+        try:
+            loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            log.debug("loop_closed")

@@ -1,0 +1,144 @@
+"""Jobs that wait for the device: bounded, fair between sessions, a session's newest wins.
+
+Owns the order and who displaces whom. Does not know how a job runs, nor asyncio, nor HTTP. The
+asyncio side puts, the inference thread takes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from midfill_engine.deadline import Clock, Deadline, StopReason, StopToken
+from midfill_engine.errors import EngineBusy
+from midfill_engine.wire import Draft, Fill, FillRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """A request with its deadline, its stop flag and its ways back to who asked.
+
+    ``done`` is called once, from any thread, unless the job is withdrawn before it runs;
+    ``on_draft`` is called from the inference thread.
+    ``lane`` is the session in which a newer job takes the place of this one; empty: none does.
+    """
+
+    request: FillRequest
+    deadline: Deadline
+    done: Callable[[Fill | BaseException], None]
+    stop: StopToken = field(default_factory=StopToken)
+    on_draft: Callable[[Draft], None] | None = None
+    lane: str = ""
+    put_at: float = 0.0
+
+    def ended(self, reason: StopReason) -> Fill:
+        """The answer of a job that was stopped before it ran."""
+        request = self.request
+        return Fill((), reason, session=request.session, version=request.version)
+
+
+class Mailbox:
+    """Waiting jobs and the running one, behind one condition variable.
+
+    Real jobs run in order of arrival, speculative ones when no real one waits. A real job ends
+    every older job of its lane and whatever speculative job is running, since the device is
+    better used for somebody who waits; a speculative job ends older speculative ones of its lane.
+    """
+
+    def __init__(self, capacity: int, clock: Clock = time.monotonic) -> None:
+        self._capacity = capacity
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._waiting: list[Job] = []
+        self._running: Job | None = None
+        self._closed = False
+
+    def __len__(self) -> int:
+        """How many jobs wait."""
+        return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs or waits."""
+        return self._running is None and not self._waiting
+
+    def put(self, job: Job) -> None:
+        """Queue ``job`` and displace what it makes stale.
+
+        Raises
+        ------
+        EngineBusy
+            When the queue is full of jobs that must not be displaced, or closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise EngineBusy("The engine is ending.", "Ask again; a new one is started.")
+            stale = [old for old in self._waiting if _displaces(job, old)]
+            room = self._capacity - (len(self._waiting) - len(stale))
+            if room <= 0:
+                stale.append(self._least_wanted(job))
+            self._waiting = [old for old in self._waiting if old not in stale]
+            if (running := self._running) is not None and _stops(job, running):
+                running.stop.stop("superseded")
+            job.put_at = self._clock()
+            self._waiting.append(job)
+            self._changed.notify()
+        for old in stale:
+            old.stop.stop("superseded")
+            old.done(old.ended("superseded"))
+
+    def take(self) -> Job | None:
+        """Wait for the next job; ``None`` once closed. Called by the inference thread only."""
+        with self._changed:
+            self._running = None
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if self._closed:
+                return None
+            job = min(self._waiting, key=lambda waiting: waiting.request.speculative)
+            self._waiting.remove(job)
+            self._running = job
+            return job
+
+    def withdraw(self, job: Job) -> None:
+        """Forget a waiting job whose asker has gone; one that runs ends at its stop flag."""
+        job.stop.stop("cancelled")
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+
+    def close(self) -> None:
+        """End all jobs and let `take` return ``None``."""
+        with self._changed:
+            self._closed = True
+            left, self._waiting = self._waiting, []
+            if self._running is not None:
+                self._running.stop.stop("shutdown")
+            self._changed.notify_all()
+        for job in left:
+            job.stop.stop("shutdown")
+            job.done(job.ended("shutdown"))
+
+    def _least_wanted(self, job: Job) -> Job:
+        """A speculative job that makes room for a real one."""
+        if not job.request.speculative:
+            for old in self._waiting:
+                if old.request.speculative:
+                    return old
+        raise EngineBusy(
+            f"{len(self._waiting)} requests are waiting already.", "Ask again in a moment."
+        )
+
+
+def _displaces(new: Job, old: Job) -> bool:
+    same_lane = bool(new.lane) and new.lane == old.lane
+    return same_lane and (old.request.speculative or not new.request.speculative)
+
+
+def _stops(new: Job, running: Job) -> bool:
+    hurried = running.request.speculative and not new.request.speculative
+    return hurried or _displaces(new, running)

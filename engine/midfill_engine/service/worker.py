@@ -1,0 +1,144 @@
+"""The inference thread: loads the model, then runs one job after the other, alone on the device.
+
+Owns the thread and what is known of the model's state. Knows neither sockets nor asyncio nor
+HTTP: answers leave through the callbacks of a `Job`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from midfill_engine.errors import InternalError
+from midfill_engine.settings import EngineSettings
+from midfill_engine.wire import Draft, Fill, FillRequest, MidfillError, ModelInfo
+
+if TYPE_CHECKING:
+    from midfill_engine.deadline import Clock, Deadline, StopToken
+    from midfill_engine.service.mailbox import Job, Mailbox
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[float, str], None]
+State = Literal["loading", "ok", "error"]
+
+
+class FillerLike(Protocol):
+    """What the thread needs of a loaded model; all calls come from the inference thread."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What clients may know of the model."""
+
+    def fill(
+        self,
+        request: FillRequest,
+        *,
+        deadline: Deadline,
+        stop: StopToken,
+        on_draft: Callable[[Draft], None] | None = None,
+    ) -> Fill:
+        """Fill the middle; look at ``stop`` and ``deadline`` before every forward."""
+
+    def forget(self, session: str) -> None:
+        """Drop what is cached for ``session``."""
+
+
+Load = Callable[[EngineSettings, Progress], FillerLike]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """How far the model is: one immutable value that the thread swaps and anybody reads."""
+
+    state: State = "loading"
+    progress: float = 0.0
+    message: str = "Starting."
+    info: ModelInfo | None = None
+    error: MidfillError | None = None
+
+
+class InferenceThread(threading.Thread):
+    """Loads once, then takes jobs from the mailbox until it is closed.
+
+    A daemon thread: a forward that hangs must not keep the process from ending.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        load: Callable[[Progress], FillerLike],
+        on_loaded: Callable[[], None],
+        clock: Clock = time.monotonic,
+    ) -> None:
+        super().__init__(name="midfill-inference", daemon=True)
+        self._mailbox = mailbox
+        self._load = load
+        self._on_loaded = on_loaded
+        self._clock = clock
+        self.model = ModelState()
+
+    def run(self) -> None:
+        """Thread body."""
+        filler = self._loaded()
+        self._on_loaded()
+        while filler is not None and (job := self._mailbox.take()) is not None:
+            job.done(self._answer(filler, job))
+
+    def _loaded(self) -> FillerLike | None:
+        started = self._clock()
+        try:
+            filler = self._load(self._report)
+            info = filler.info
+        except Exception as error:  # noqa: BLE001  (whatever fails, /health must say so)
+            known = error if isinstance(error, MidfillError) else _internal(error)
+            self.model = ModelState("error", 0.0, str(known), None, known)
+            log.error("load_failed", extra={"code": known.code})  # noqa: TRY400  (may hold text)
+            return None
+        self.model = ModelState("ok", 1.0, "Ready.", info)
+        log.info("loaded", extra={"ms": (self._clock() - started) * 1000, "model": info.name})
+        return filler
+
+    def _report(self, progress: float, message: str) -> None:
+        self.model = replace(self.model, progress=min(max(progress, 0.0), 1.0), message=message)
+
+    def _answer(self, filler: FillerLike, job: Job) -> Fill | BaseException:
+        queue_ms = (self._clock() - job.put_at) * 1000
+        if (reason := job.stop.reason) is not None:
+            return job.ended(reason)
+        try:
+            fill = filler.fill(
+                job.request, deadline=job.deadline, stop=job.stop, on_draft=job.on_draft
+            )
+        except MidfillError as error:
+            return error
+        except Exception as error:  # noqa: BLE001  (one bad request must not end the daemon)
+            self._forget(filler, job.request.session)
+            return _internal(error)
+        return replace(fill, queue_ms=queue_ms, total_ms=fill.total_ms + queue_ms)
+
+    def _forget(self, filler: FillerLike, session: str) -> None:
+        """After a defect, start the session afresh: its cache may be half written."""
+        try:
+            filler.forget(session)
+        except Exception as error:  # noqa: BLE001  (the first error is the one to report)
+            log.error("forget_failed", extra={"error": type(error).__name__})  # noqa: TRY400
+
+
+def _internal(error: Exception) -> InternalError:
+    """Our own words for a defect: an exception's text may quote the user's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
+    kind = type(error).__name__
+    log.error("defect", extra={"error": kind, "where": " > ".join(places)})
+    place = places[-1] if places else "an unknown place"
+    return InternalError(
+        f"The engine failed on this request ({kind} in {place}).",
+        "It goes on with the next one; its log has the details.",
+    )
