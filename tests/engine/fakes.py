@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from midfill_engine.deadline import Deadline, StopToken
-from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, FillRequest, Middle, ModelInfo, Token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from midfill_engine.deadline import Deadline, StopToken
+    from midfill_engine.settings import EngineSettings
 
 INFO = ModelInfo(
     name="scripted",
@@ -56,11 +60,11 @@ class ScriptedFiller:
         if self.error is not None:
             raise self.error
         reason, done = "end", 0
-        for done in range(1, len(self.tokens) + 1):
+        while done < len(self.tokens):
             reason = self._wait(deadline, stop)
             if reason != "end":
-                done -= 1
                 break
+            done += 1
             self.steps += 1
             if on_draft is not None:
                 on_draft(Draft(done, self._state(done)))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from midfill_engine.api import access, problems
+from midfill_engine.api import access, guard
 from midfill_engine.api.llamacpp import LlamaCppApi
 from midfill_engine.api.metrics import Metrics, health, models
 from midfill_engine.api.native import NativeApi
 from midfill_engine.api.openai import OpenAiApi
+from midfill_engine.api.problems import json_response
 
 if TYPE_CHECKING:
     import asyncio
@@ -41,16 +42,16 @@ def build(engine: Engine, *, key: str = "", stop: asyncio.Event | None = None) -
     metrics = Metrics(engine)
     app = web.Application(
         # Errors outermost, so that a refused key is answered in the dialect's form too.
-        middlewares=[problems.middleware(metrics), access.middleware(key)],
+        middlewares=[guard.middleware(metrics), access.middleware(key)],
         client_max_size=engine.settings.max_body_mb * 2**20,
     )
     openai, native, llamacpp = OpenAiApi(engine), NativeApi(engine), LlamaCppApi(engine)
 
     async def get_health(_: web.Request) -> web.Response:
-        return problems.json_response(health(engine))
+        return json_response(health(engine))
 
     async def get_models(_: web.Request) -> web.Response:
-        return problems.json_response(models(engine))
+        return json_response(models(engine))
 
     async def get_metrics(_: web.Request) -> web.Response:
         return web.Response(body=metrics.render(), headers={"Content-Type": METRICS_TYPE})
@@ -58,7 +59,7 @@ def build(engine: Engine, *, key: str = "", stop: asyncio.Event | None = None) -
     async def post_stop(_: web.Request) -> web.Response:
         if stop is not None:
             stop.set()
-        return problems.json_response({"stopping": True})
+        return json_response({"stopping": True})
 
     app.add_routes(
         [

@@ -55,10 +55,14 @@ async def read_object(request: web.Request) -> dict[str, Any]:
 
 
 class Fields:
-    """Typed access to an object of a foreign dialect; ``null`` is the same as absent."""
+    """Typed access to an object of a foreign dialect; ``null`` is the same as absent.
 
-    def __init__(self, data: Mapping[str, Any]) -> None:
+    ``within`` is the name of the field that holds the object, for the words of an error.
+    """
+
+    def __init__(self, data: Mapping[str, Any], within: str = "") -> None:
         self._data = data
+        self._within = f"{within}." if within else ""
 
     def get(self, name: str) -> Any:
         """The raw value, or ``None``."""
@@ -69,7 +73,7 @@ class Fields:
         value = self.get(name)
         if value is None:
             return default
-        check_text(name, value)
+        check_text(self._within + name, value)
         return str(value)
 
     def integer(self, name: str, low: int, high: int, default: int) -> int:
@@ -108,14 +112,18 @@ class Fields:
         return value
 
     def strings(self, name: str) -> tuple[str, ...]:
-        """A list of strings, or one string; empty ones are left out."""
+        """A list of strings, or one string."""
         value = self.get(name)
         items = [] if value is None else [value] if isinstance(value, str) else value
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
             raise InvalidField(name, "must be a string or a list of strings.")
         for item in items:
             check_text(name, item)
-        return tuple(item for item in items if item)
+        return tuple(items)
+
+    def stop(self) -> tuple[str, ...]:
+        """Stop strings; an empty one would stop everything and is left out."""
+        return tuple(text for text in self.strings("stop") if text)
 
     def objects(self, name: str) -> list[Fields]:
         """A list of objects."""
@@ -123,7 +131,7 @@ class Fields:
         items = [] if value is None else value
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             raise InvalidField(name, "must be a list of objects.")
-        return [Fields(item) for item in items]
+        return [Fields(item, within=name) for item in items]
 
     def model(self, info: ModelInfo | None, aliases: tuple[str, ...] = ()) -> None:
         """Check that ``model`` is absent or the loaded one.

@@ -137,9 +137,9 @@ def decode(fields: Fields, slot: int, session: str) -> Asked:
         budget_ms=None if warm_up else _budget_ms(fields),
         max_tokens=1 if warm_up else DEFAULT_PREDICT if predict < 0 else predict,
         candidates=1 if warm_up else fields.integer("n_cmpl", 1, MAX_CANDIDATES, 1),
-        temperature=fields.number("temperature", -1, 5, 0) if fields.get("temperature") else 0,
+        temperature=fields.number("temperature", 0, 5, 0),
         seed=_seed(fields),
-        stop=fields.strings("stop"),
+        stop=fields.stop(),
         speculative=warm_up,
     )
     return Asked(fill, slot, warm_up, fields.flag("stream"), fields.strings("response_fields"))

@@ -124,7 +124,7 @@ def decode(fields: Fields, shape: Shape, session: str) -> Asked:
         candidates=_candidates(fields),
         temperature=fields.number("temperature", 0, 2, 0),
         seed=fields.integer("random_seed" if shape == "fim" else "seed", 0, 2**53, 0),
-        stop=fields.strings("stop"),
+        stop=fields.stop(),
     )
     return Asked(
         fill=fill,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
-from midfill_engine.api.problems import Problem, form_of
+from midfill_engine.api.problems import explain, form_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -44,7 +44,7 @@ async def respond(
     except Exception as error:
         if not response.prepared:
             raise
-        await response.write(frame(form_of(request.path)(Problem.of(error, request))))
+        await response.write(frame(form_of(request.path)(explain(error, request))))
     await response.write_eof()
     return response
 

@@ -149,7 +149,7 @@ async def serve_until_idle(claim: Claim, engine: Engine) -> None:
 
 
 def on_signals(stop: asyncio.Event) -> None:
-    """Let SIGTERM and SIGINT end the process in order; a closed terminal does not matter."""
+    """Let SIGTERM and SIGINT end the process in order."""
     loop = asyncio.get_running_loop()
     with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt does it
         loop.add_signal_handler(signal.SIGTERM, stop.set)

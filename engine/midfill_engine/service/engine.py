@@ -155,6 +155,7 @@ class Engine:
             self._active_at = self._clock()
             if not answer.done() or answer.cancelled():
                 self._mailbox.withdraw(job)
+        _log_fill(fill)
         for observe in self.observers:
             observe(fill)
         return fill
@@ -187,6 +188,13 @@ class Engine:
     def _on_loaded(self) -> None:
         self._active_at = self._clock()
         self._loaded.set()
+
+
+def _log_fill(fill: Fill) -> None:
+    counts = ("prompt_tokens", "cached_tokens", "completion_tokens", "nfe")
+    times = ("queue_ms", "prefill_ms", "denoise_ms")
+    measured = {name: getattr(fill, name) for name in (*counts, *times)}
+    log.info("fill", extra={"finish_reason": fill.finish_reason, "ms": fill.total_ms, **measured})
 
 
 def _settle(answer: asyncio.Future[Fill], outcome: Fill | BaseException) -> None:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 LOGGER = "midfill_engine"
 
@@ -54,7 +52,11 @@ class JsonLines(logging.Formatter):
         }
         if record.name.startswith(LOGGER):
             line["event"] = record.msg
-            line |= {name: _plain(record.__dict__[name]) for name in FIELDS if name in vars(record)}
+            line |= {
+                name: _plain(record.__dict__[name])
+                for name in FIELDS
+                if vars(record).get(name, "") != ""
+            }
         else:
             kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
             line |= {"event": "library", "where": f"{record.name}:{record.lineno}", "error": kind}
@@ -71,6 +73,13 @@ def configure(file: Path | None = None, level: int = logging.INFO) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(LOGGER).setLevel(level)
+
+
+def log_defect(log: logging.Logger, error: Exception) -> None:
+    """Log kind and place of a defect; never its text, which may quote the user's code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = " > ".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames)
+    log.error("defect", extra={"error": type(error).__name__, "where": where})
 
 
 def _plain(value: object) -> object:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from midfill_engine.errors import InternalError
+from midfill_engine.service.logs import log_defect
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, FillRequest, MidfillError, ModelInfo
 
@@ -133,12 +132,8 @@ class InferenceThread(threading.Thread):
 
 def _internal(error: Exception) -> InternalError:
     """Our own words for a defect: an exception's text may quote the user's code."""
-    frames = traceback.extract_tb(error.__traceback__)
-    places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in frames]
-    kind = type(error).__name__
-    log.error("defect", extra={"error": kind, "where": " > ".join(places)})
-    place = places[-1] if places else "an unknown place"
+    log_defect(log, error)
     return InternalError(
-        f"The engine failed on this request ({kind} in {place}).",
+        f"The engine failed on this request ({type(error).__name__}).",
         "It goes on with the next one; its log has the details.",
     )

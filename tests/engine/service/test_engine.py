@@ -1,0 +1,248 @@
+"""The engine between coroutines and its thread, with a filler that a test lets go step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from tests.engine.conftest import acquired, eventually, running
+from tests.engine.fakes import INFO, ScriptedFiller, load_with
+
+from midfill_engine.deadline import StopToken
+from midfill_engine.errors import (
+    CheckpointError,
+    EngineBusy,
+    EngineLoading,
+    InternalError,
+    OutOfMemory,
+)
+from midfill_engine.service.engine import Engine
+from midfill_engine.settings import EngineSettings
+from midfill_engine.wire import Draft, Fill, FillRequest
+
+
+@pytest.fixture
+def filler() -> ScriptedFiller:
+    return ScriptedFiller(gated=True)
+
+
+def ask(engine: Engine, session: str = "", **fields) -> asyncio.Task[Fill]:
+    return asyncio.create_task(engine.fill(FillRequest("x", session=session, **fields)))
+
+
+async def test_fills_and_adds_the_time_in_the_queue(engine, filler):
+    filler.permit.release(3)
+    fill = await engine.fill(FillRequest("x", session="s", version=3))
+    assert (fill.text, fill.finish_reason, fill.version) == ("a + b", "end", 3)
+    assert fill.queue_ms >= 0
+    assert fill.total_ms == pytest.approx(9.0 + fill.queue_ms)
+
+
+async def test_drafts_arrive_in_the_event_loop_before_the_fill(engine, filler):
+    filler.permit.release(3)
+    seen = []
+    loop_thread = threading.get_ident()
+    fill = await engine.fill(
+        FillRequest("x"), on_draft=lambda d: seen.append((d.step, threading.get_ident()))
+    )
+    assert seen == [(1, loop_thread), (2, loop_thread), (3, loop_thread)]
+    assert fill.nfe == 3
+
+
+async def test_stream_yields_drafts_then_the_fill(engine, filler):
+    filler.permit.release(3)
+    states = [state async for state in engine.stream(FillRequest("x"))]
+    assert [type(state) for state in states] == [Draft, Draft, Draft, Fill]
+
+
+async def test_cancelling_the_call_stops_the_work_within_one_step(engine, filler):
+    task = ask(engine)
+    await acquired(filler.started)
+    filler.permit.release()
+    await eventually(lambda: filler.steps == 1)
+    task.cancel()
+    await eventually(lambda: filler.reasons == ["cancelled"])
+    assert filler.steps == 1
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_closing_the_stream_stops_the_work(engine, filler):
+    states = engine.stream(FillRequest("x"))
+    filler.permit.release()
+    assert isinstance(await anext(states), Draft)
+    await states.aclose()
+    await eventually(lambda: filler.reasons == ["cancelled"])
+
+
+async def test_a_cancelled_request_that_waits_never_reaches_the_device(engine, filler):
+    first = ask(engine, "a")
+    await acquired(filler.started)
+    second = ask(engine, "b")
+    await eventually(lambda: engine.waiting == 1)
+    second.cancel()
+    await eventually(lambda: engine.waiting == 0)
+    filler.permit.release(3)
+    assert (await first).finish_reason == "end"
+    assert len(filler.requests) == 1
+
+
+async def test_a_newer_request_of_the_session_supersedes_the_running_one(engine, filler):
+    old = ask(engine, "s")
+    await acquired(filler.started)
+    new = ask(engine, "s")
+    assert (await old).finish_reason == "superseded"
+    filler.permit.release(3)
+    assert (await new).finish_reason == "end"
+
+
+async def test_a_burst_in_one_session_runs_the_first_and_the_last_only(engine, filler):
+    tasks = [ask(engine, "s", version=1)]
+    await acquired(filler.started)
+    filler.permit = gate = threading.Semaphore(0)
+    tasks += [ask(engine, "s", version=version) for version in range(2, 30)]
+    await asyncio.sleep(0)
+    gate.release(3)
+    reasons = [(await task).finish_reason for task in tasks]
+    assert reasons == ["superseded"] * 28 + ["end"]
+    assert filler.requests[-1].version == 29
+    assert len(filler.requests) <= 3
+
+
+async def test_requests_that_only_share_a_cache_do_not_supersede(engine, filler):
+    old = asyncio.create_task(engine.fill(FillRequest("x", session="s"), supersedes=False))
+    await acquired(filler.started)
+    new = asyncio.create_task(engine.fill(FillRequest("y", session="s"), supersedes=False))
+    filler.permit.release(6)
+    assert [(await task).finish_reason for task in (old, new)] == ["end", "end"]
+
+
+async def test_the_budget_counts_the_time_in_the_queue(filler):
+    now = [100.0]
+    engine = Engine(EngineSettings(), load_with(filler), clock=lambda: now[0])
+    await engine.start()
+    await engine.loaded()
+    first = ask(engine, "a")
+    await acquired(filler.started)
+    second = ask(engine, "b", budget_ms=50)
+    await eventually(lambda: engine.waiting == 1)
+    now[0] += 1
+    filler.permit.release(3)
+    await first
+    fill = await second
+    assert (fill.finish_reason, fill.queue_ms) == ("deadline", pytest.approx(1000))
+    await engine.close()
+
+
+async def test_a_stop_token_of_the_caller_is_obeyed(engine, filler):
+    stop = StopToken()
+    task = asyncio.create_task(engine.fill(FillRequest("x"), stop=stop))
+    await acquired(filler.started)
+    stop.stop("cancelled")
+    assert (await task).finish_reason == "cancelled"
+
+
+async def test_a_full_queue_is_busy_and_says_so(filler):
+    async with running(filler, EngineSettings(max_waiting=1)) as engine:
+        first = ask(engine, "a")
+        await acquired(filler.started)
+        second = ask(engine, "b")
+        await eventually(lambda: engine.waiting == 1)
+        with pytest.raises(EngineBusy, match="waiting already"):
+            await engine.fill(FillRequest("x", session="c"))
+        filler.permit.release(6)
+        await asyncio.gather(first, second)
+
+
+async def test_requests_while_loading_are_refused_with_the_progress():
+    go = threading.Event()
+    filler = ScriptedFiller()
+
+    def load(settings, progress):
+        progress(0.25, "Reading the weights.")
+        go.wait(10)
+        return filler
+
+    engine = Engine(EngineSettings(), load)
+    await engine.start()
+    await eventually(lambda: engine.model.progress == 0.25)
+    assert (engine.state, engine.model.message) == ("loading", "Reading the weights.")
+    with pytest.raises(EngineLoading, match="25%"):
+        await engine.fill(FillRequest("x"))
+    assert engine.idle_s() == 0
+    go.set()
+    await engine.loaded()
+    assert (engine.state, engine.info) == ("ok", INFO)
+    assert (await engine.fill(FillRequest("x"))).text == "a + b"
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (CheckpointError("model.safetensors is cut short.", "Fetch it again."), "Fetch it again."),
+        (KeyError("secret of the user"), "KeyError"),
+    ],
+)
+async def test_a_failed_load_is_told_in_words_to_all(error, words):
+    def load(settings, progress):
+        raise error
+
+    engine = Engine(EngineSettings(), load)
+    await engine.start()
+    model = await engine.loaded()
+    assert model.state == "error"
+    assert words in model.message
+    assert "secret" not in model.message
+    for _ in range(2):
+        with pytest.raises((CheckpointError, InternalError)):
+            await engine.fill(FillRequest("x"))
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(OutOfMemory("No room."), OutOfMemory), (ValueError("user text"), InternalError)],
+)
+async def test_a_failing_fill_fails_alone(engine, filler, error, expected):
+    filler.error = error
+    with pytest.raises(expected) as raised:
+        await engine.fill(FillRequest("x", session="s"))
+    assert "user text" not in str(raised.value)
+    filler.error = None
+    filler.permit.release(3)
+    assert (await engine.fill(FillRequest("x", session="s"))).finish_reason == "end"
+
+
+async def test_a_defect_drops_the_cache_of_its_session(engine, filler):
+    filler.error = IndexError()
+    with pytest.raises(InternalError):
+        await engine.fill(FillRequest("x", session="s"))
+    assert filler.forgotten == ["s"]
+
+
+async def test_closing_ends_running_and_waiting_requests_as_shutdown(filler):
+    async with running(filler) as engine:
+        first = ask(engine, "a")
+        await acquired(filler.started)
+        second = ask(engine, "b")
+        await eventually(lambda: engine.waiting == 1)
+    assert [(await task).finish_reason for task in (first, second)] == ["shutdown", "shutdown"]
+
+
+async def test_idle_time_starts_when_the_last_request_ends(filler):
+    now = [0.0]
+    engine = Engine(EngineSettings(), load_with(filler), clock=lambda: now[0])
+    await engine.start()
+    await engine.loaded()
+    now[0] = 10.0
+    task = ask(engine)
+    await acquired(filler.started)
+    now[0] = 500.0
+    assert engine.idle_s() == 0
+    filler.permit.release(3)
+    await task
+    now[0] = 507.0
+    await eventually(lambda: engine.idle_s() == 7.0)
+    await engine.close()
