@@ -12,6 +12,10 @@ import traceback
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from io import TextIOWrapper
 
 LOGGER = "midfill_engine"
 
@@ -63,12 +67,21 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, separators=(",", ":"))
 
 
+class PrivateFile(RotatingFileHandler):
+    """A rotated file that only its owner reads, also when an editor made it with other rights."""
+
+    def _open(self) -> TextIOWrapper:
+        stream = super()._open()
+        Path(self.baseFilename).chmod(0o600)
+        return stream
+
+
 def configure(file: Path | None = None, level: int = logging.INFO) -> None:
     """Send all records to ``file`` (rotated, two at most), or to standard error."""
     handler = (
         logging.StreamHandler()
         if file is None
-        else RotatingFileHandler(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+        else PrivateFile(file, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     )
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

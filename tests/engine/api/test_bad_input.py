@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.engine.conftest import acquired, client_of, eventually, running
+from tests.engine.fakes import ScriptedFiller
 
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.settings import EngineSettings
-from tests.engine.conftest import acquired, client_of, eventually, running
-from tests.engine.fakes import ScriptedFiller
 
 if TYPE_CHECKING:
     import aiohttp
@@ -207,13 +207,34 @@ async def test_wrong_methods_and_paths(http):
     path=st.sampled_from(SHAPES),
     fields=st.dictionaries(
         st.sampled_from(
-            "prefix suffix prompt input_prefix input_suffix input_extra snippets stop n n_predict "
-            "max_tokens temperature stream model seed id_slot session version budget_ms".split()
+            [
+                "prefix",
+                "suffix",
+                "prompt",
+                "input_prefix",
+                "input_suffix",
+                "input_extra",
+                "snippets",
+                "stop",
+                "n",
+                "n_predict",
+                "max_tokens",
+                "temperature",
+                "stream",
+                "model",
+                "seed",
+                "id_slot",
+                "session",
+                "version",
+                "budget_ms",
+            ]
         ),
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-            lambda inner: st.lists(inner, max_size=2)
-            | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+            lambda inner: (
+                st.lists(inner, max_size=2)
+                | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+            ),
             max_leaves=4,
         ),
     ),
@@ -226,11 +247,13 @@ def test_no_json_object_breaks_the_engine(path, fields):
         from pathlib import Path
 
         with tempfile.TemporaryDirectory(prefix="mf") as directory:
-            async with running(ScriptedFiller()) as engine:
-                async with client_of(engine, Path(directory)) as http:
-                    async with http.post(path, data=json.dumps(fields).encode()) as answer:
-                        await answer.read()
-                        return answer.status
+            async with (
+                running(ScriptedFiller()) as engine,
+                client_of(engine, Path(directory)) as http,
+                http.post(path, data=json.dumps(fields).encode()) as answer,
+            ):
+                await answer.read()
+                return answer.status
 
     status = asyncio.run(ask())
     assert status == 200 or 400 <= status < 500

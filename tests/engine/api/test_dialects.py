@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from tests.engine.conftest import client_of, running
+from tests.engine.fakes import ScriptedFiller
 
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, Snippet
-from tests.engine.conftest import client_of, running
-from tests.engine.fakes import ScriptedFiller
 
 
 async def post(http, path: str, body: dict, status: int = 200):
@@ -154,50 +154,49 @@ class TestCodestralAndMercury:
         assert done == "[DONE]"
 
 
+VIM = {
+    "id_slot": 0,
+    "input_prefix": "def f(a, b):\n",
+    "input_suffix": "\n\nf(1, 2)\n",
+    "input_extra": [{"text": "c = 3\n", "filename": "c.py", "time": [1, 2]}],
+    "prompt": "    return ",
+    "n_predict": 128,
+    "stop": [],
+    "n_indent": 4,
+    "top_k": 40,
+    "top_p": 0.9,
+    "samplers": ["top_k", "top_p", "infill"],
+    "stream": False,
+    "cache_prompt": True,
+    "t_max_prompt_ms": 500,
+    "t_max_predict_ms": 250,
+    "response_fields": ["content", "timings/prompt_n", "timings/predicted_ms", "truncated"],
+    "model": "",
+}
+VSCODE = {
+    "id_slot": 0,
+    "input_prefix": "function f() {\n",
+    "input_suffix": "\n}\n",
+    "input_extra": [{"text": "let c\n", "filename": "/home/u/c.js", "time": 1700000000000}],
+    "prompt": "  return ",
+    "n_predict": 128,
+    "top_k": 40,
+    "top_p": 0.99,
+    "samplers": ["top_k", "top_p", "infill"],
+    "n_cmpl": 3,
+    "stream": False,
+    "cache_prompt": True,
+    "t_max_prompt_ms": 500,
+    "t_max_predict_ms": 500,
+    "model": "google/gemini-2.5-flash",
+}
+
+
 class TestLlamaCpp:
     """Bodies as seen from llama.vim and llama.vscode."""
 
-    VIM = {
-        "id_slot": 0,
-        "input_prefix": "def f(a, b):\n",
-        "input_suffix": "\n\nf(1, 2)\n",
-        "input_extra": [{"text": "c = 3\n", "filename": "c.py", "time": [1, 2]}],
-        "prompt": "    return ",
-        "n_predict": 128,
-        "stop": [],
-        "n_indent": 4,
-        "top_k": 40,
-        "top_p": 0.9,
-        "samplers": ["top_k", "top_p", "infill"],
-        "stream": False,
-        "cache_prompt": True,
-        "t_max_prompt_ms": 500,
-        "t_max_predict_ms": 250,
-        "response_fields": ["content", "timings/prompt_n", "timings/predicted_ms", "truncated"],
-        "model": "",
-    }
-    VSCODE = {
-        "id_slot": 0,
-        "input_prefix": "function f() {\n",
-        "input_suffix": "\n}\n",
-        "input_extra": [{"text": "let c\n", "filename": "/home/u/c.js", "time": 1700000000000}],
-        "prompt": "  return ",
-        "n_predict": 128,
-        "top_k": 40,
-        "top_p": 0.99,
-        "samplers": ["top_k", "top_p", "infill"],
-        "n_cmpl": 3,
-        "stream": False,
-        "cache_prompt": True,
-        "t_max_prompt_ms": 500,
-        "t_max_predict_ms": 500,
-        "model": "google/gemini-2.5-flash",
-    }
-
     async def test_llama_vim_gets_the_compact_json_it_looks_for(self, http, filler):
-        async with http.post(
-            "/infill", json=self.VIM, headers={"Authorization": "Bearer "}
-        ) as answer:
+        async with http.post("/infill", json=VIM, headers={"Authorization": "Bearer "}) as answer:
             text = await answer.text()
         assert '"content":"a + b"' in text
         assert json.loads(text) == {
@@ -214,7 +213,7 @@ class TestLlamaCpp:
         assert not asked.speculative
 
     async def test_llama_vscode_gets_a_list_with_what_its_status_bar_reads(self, http):
-        answers = await post(http, "/infill", self.VSCODE)
+        answers = await post(http, "/infill", VSCODE)
         assert [answer["content"] for answer in answers] == ["a + b", "a + b!", "a + b!!"]
         for answer in answers:
             assert answer["generation_settings"]["n_ctx"] == 2048
@@ -223,31 +222,31 @@ class TestLlamaCpp:
             assert answer["stop_type"] == "eos"
 
     async def test_warm_up_reads_the_context_and_gives_way(self, http, filler):
-        body = {**self.VIM, "n_predict": 0, "prompt": "", "response_fields": [""]}
+        body = {**VIM, "n_predict": 0, "prompt": "", "response_fields": [""]}
         assert await post(http, "/infill", body) == {}
         (asked,) = filler.requests
         assert (asked.speculative, asked.max_tokens, asked.budget_ms) == (True, 1, None)
 
     async def test_warm_up_answers_without_content(self, http):
-        answer = await post(http, "/infill", {**self.VSCODE, "n_predict": 0, "n_cmpl": 1})
+        answer = await post(http, "/infill", {**VSCODE, "n_predict": 0, "n_cmpl": 1})
         assert (answer["content"], answer["tokens_predicted"]) == ("", 0)
 
     async def test_endless_prediction_has_an_end_here(self, http, filler):
-        await post(http, "/infill", {**self.VIM, "n_predict": -1})
+        await post(http, "/infill", {**VIM, "n_predict": -1})
         assert filler.requests[0].max_tokens == 128
 
     async def test_no_time_limit(self, http, filler):
-        await post(http, "/infill", {**self.VIM, "t_max_predict_ms": 0})
+        await post(http, "/infill", {**VIM, "t_max_predict_ms": 0})
         assert filler.requests[0].budget_ms is None
 
     async def test_slots_have_their_own_cache_session(self, http, filler):
         for slot in (0, 0, 1):
-            await post(http, "/infill", {**self.VIM, "id_slot": slot})
+            await post(http, "/infill", {**VIM, "id_slot": slot})
         first, second, third = (request.session for request in filler.requests)
         assert first == second != third
 
     async def test_stream(self, http):
-        body = {**self.VIM, "stream": True, "response_fields": []}
+        body = {**VIM, "stream": True, "response_fields": []}
         parts = [json.loads(chunk) for chunk in await events(http, "/infill", body)]
         assert "".join(part["content"] for part in parts) == "a + b"
         assert [part["stop"] for part in parts] == [False] * (len(parts) - 1) + [True]
