@@ -84,6 +84,9 @@ class Cuts:
         self._documents = documents
         self._held: OrderedDict[str, _Held] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     def cut(self, uri: str, language: str, text: str, offset: int, rooms: tuple[int, int]) -> Cut:
         """Cut ``text`` for ``rooms``, (prefix, suffix) in characters; the old one if it holds."""
         held = self._held.pop(uri, None)
