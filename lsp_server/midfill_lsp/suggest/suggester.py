@@ -1,0 +1,357 @@
+"""From a question at a cursor to suggestions: one live request a document.
+
+Owns the order of things: what is known, why not to ask, stop the predecessor, ask, shape,
+remember, and what is asked ahead. Knows neither LSP types nor transports; what it needs of
+context, shape and backend is handed to it. Stands between the features and the backend in a
+keystroke's walk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
+
+from midfill_engine.wire import Fill, FillRequest, MidfillError, Silence
+from midfill_lsp.backend.base import EngineUnavailable
+from midfill_lsp.documents import Ask
+from midfill_lsp.suggest import newlines
+from midfill_lsp.suggest.live import DocumentState, Live
+from midfill_lsp.suggest.shown import Suggestion
+from midfill_lsp.suggest.silence import silence
+from midfill_lsp.suggest.trigger import Dismissals, Switches, why_not_here, why_off
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from midfill_engine.wire import Draft, Middle
+    from midfill_lsp.backend.base import Backend
+    from midfill_lsp.context.window import ContextWindow
+    from midfill_lsp.documents import DocumentSnapshot, LineEdit
+    from midfill_lsp.settings import LspSettings
+    from midfill_lsp.shape.pipeline import Shaped
+
+log = logging.getLogger(__name__)
+
+Outcome = tuple[Suggestion, ...] | Silence
+
+#: Seconds of rest before anything is asked ahead: a typist's next key comes sooner.
+AHEAD_AFTER_S = 0.2
+
+
+class Surroundings(Protocol):
+    """What the suggester needs of context and shape, for one workspace."""
+
+    def why_excluded(self, path: str, settings: LspSettings) -> Silence | None:
+        """Why the text of this file may not be used."""
+        ...
+
+    def window(self, snapshot: DocumentSnapshot, settings: LspSettings) -> ContextWindow:
+        """The text around the cursor that the model is shown."""
+        ...
+
+    def shape(
+        self, middle: Middle, window: ContextWindow, settings: LspSettings, *, explicit: bool
+    ) -> Shaped | Silence:
+        """The middle as it may be shown."""
+        ...
+
+
+class Suggester:
+    """Answers questions for all documents of one editor.
+
+    Parameters
+    ----------
+    backend
+        Where middles come from.
+    surroundings
+        Context, privacy and shape; asked for when they are first needed.
+    settings
+        The settings as they are now.
+    on_draft
+        Told each denoising step of a live request.
+    on_work
+        Told when `busy` may have changed.
+    on_battery
+        Whether the machine runs on battery.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        surroundings: Callable[[], Surroundings],
+        settings: Callable[[], LspSettings],
+        *,
+        on_draft: Callable[[Live, Draft], None] = lambda *_: None,
+        on_work: Callable[[], None] = lambda: None,
+        on_battery: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.backend, self._surroundings, self._settings = backend, surroundings, settings
+        self._on_draft, self._on_work, self._on_battery = on_draft, on_work, on_battery
+        self._clock = clock
+        self._documents: dict[str, DocumentState] = {}
+        self._running = 0
+        self.switches = Switches()
+        self.dismissals = Dismissals()
+        self.last: Suggestion | None = None
+
+    async def suggest(self, ask: Ask) -> Outcome:
+        """Suggestions at a cursor, best first, or why there are none.
+
+        Cancelling this call stops the work behind it, unless what was typed meanwhile agrees
+        with it.
+        """
+        began = self._clock()
+        document = self._document(ask.snapshot.uri)
+        document.turn += 1
+        turn = document.turn
+        # The change after this question may have been read before this task began.
+        stale = document.version > ask.snapshot.version
+        document.version = max(document.version, ask.snapshot.version)
+        outcome = silence("stale") if stale else await self._outcome(ask, document)
+        if document.turn != turn or document.version != ask.snapshot.version:
+            outcome = silence("stale")
+        if document.turn == turn:
+            document.silence = outcome if isinstance(outcome, Silence) else None
+            document.silence_version = ask.snapshot.version
+        if isinstance(outcome, Silence):
+            log.debug("silence", extra={"f": {"code": outcome.code}})
+            return outcome
+        ms = (self._clock() - began) * 1000
+        timed = tuple(replace(suggestion, ms=ms) for suggestion in outcome)
+        self.last = timed[0]
+        self._on_work()
+        if not ask.explicit:
+            self._look_ahead(ask, timed[0], document)
+        return timed
+
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits for the backend."""
+        return self._running > 0
+
+    @property
+    def paused_on_battery(self) -> bool:
+        """Whether the user wants no suggestions while typing now."""
+        return self._settings().pause_on_battery and self._on_battery()
+
+    def why(self, uri: str) -> tuple[Silence, int] | None:
+        """Why the last question about a document was answered by nothing, at which version."""
+        document = self._documents.get(uri)
+        if document is None or document.silence is None:
+            return None
+        return document.silence, document.silence_version
+
+    def changed(self, uri: str, version: int, text: str, edits: Sequence[LineEdit] | None) -> None:
+        """A document changed: stop what the change makes pointless."""
+        self.dismissals.changed(uri, edits)
+        document = self._document(uri)
+        document.version = version
+        document.changed(text)
+
+    def closed(self, uri: str) -> None:
+        """Forget a document and stop its work."""
+        self.dismissals.closed(uri)
+        document = self._documents.pop(uri, None)
+        if document is not None:
+            document.stop()
+
+    def dismiss(self, uri: str, line: int, suggestion_id: str = "") -> None:
+        """Suggest nothing on this line until it changes."""
+        document = self._document(uri)
+        document.stop()
+        document.known.forget(suggestion_id)
+        self.dismissals.add(uri, line)
+
+    def forget(self) -> None:
+        """Drop what is known of all documents: settings changed."""
+        for document in self._documents.values():
+            document.stop_ahead()
+            document.known.clear()
+
+    async def close(self) -> None:
+        """Stop all work."""
+        lives = [live for d in self._documents.values() for live in (d.live, d.ahead) if live]
+        for live in lives:
+            live.stop()
+        await asyncio.gather(*(live.task for live in lives), return_exceptions=True)
+
+    def _document(self, uri: str) -> DocumentState:
+        # The session is no function of the path, which the engine need not know.
+        return self._documents.setdefault(uri, DocumentState(session=uuid4().hex))
+
+    async def _outcome(self, ask: Ask, document: DocumentState) -> Outcome:
+        settings, snapshot = self._settings(), ask.snapshot
+        why = why_off(snapshot, settings, self.switches, explicit=ask.explicit) or why_not_here(
+            ask, dismissed=self.dismissals.holds(snapshot.uri, ask.line)
+        )
+        if why is not None:
+            document.stop()
+            return why
+        if not ask.explicit:
+            if known := document.known.find(snapshot.text, snapshot.offset):
+                document.stop_live()
+                return known
+            if self.paused_on_battery:
+                return silence("battery")
+        return await self._asked(ask, document)
+
+    async def _asked(self, ask: Ask, document: DocumentState) -> Outcome:
+        """Ask, or wait for a running request that will answer this question as well."""
+        if (ahead := document.ahead) is not None and ahead.begun and ahead.serves(ask):
+            document.stop_live()
+            document.live, document.ahead = ahead, None
+        live = document.live
+        if live is None or not live.serves(ask):
+            return await self._await(self._start(Live(ask), document), document)
+        outcome = await self._await(live, document)
+        if isinstance(outcome, Silence):
+            return outcome
+        # Its answer may be for an earlier cursor, and may differ from what its drafts promised.
+        rest = document.known.find(ask.snapshot.text, ask.snapshot.offset)
+        return rest or await self._await(self._start(Live(ask), document), document)
+
+    def _start(self, live: Live, document: DocumentState) -> Live:
+        """Start a request in place of what runs for the document."""
+        document.stop()
+        live.task = asyncio.get_running_loop().create_task(self._fill(live, document))
+        if live.ahead:
+            document.ahead = live
+        else:
+            document.live = live
+        return live
+
+    async def _await(self, live: Live, document: DocumentState) -> Outcome:
+        live.waiting += 1
+        try:
+            return await asyncio.shield(live.task)
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is None or not current.cancelling():
+                return silence("stale")  # a change or a successor stopped it
+            if live.waiting == 1 and not live.followed:
+                live.stop()
+            raise
+        finally:
+            live.waiting -= 1
+            if live.task.done() and document.live is live:
+                document.live = None
+
+    def _look_ahead(self, ask: Ask, suggestion: Suggestion, document: DocumentState) -> None:
+        """Ask for what follows a suggestion before it is accepted."""
+        if not self._settings().speculate or self.backend.state.state != "ready":
+            return
+        snapshot = ask.snapshot
+        after = snapshot.offset + suggestion.replace_after
+        text = snapshot.text[: snapshot.offset] + suggestion.text + snapshot.text[after:]
+        offset = snapshot.offset + len(suggestion.text)
+        if document.known.find(text, offset) or document.ahead_of(text) or self._on_battery():
+            return
+        future = Ask(replace(snapshot, text=text, offset=offset))
+        self._start(Live(future, ahead=True, taken=suggestion), document)
+
+    async def _fill(self, live: Live, document: DocumentState) -> Outcome:
+        """Ask the backend and shape what it says."""
+        settings, snapshot = self._settings(), live.ask.snapshot
+        if live.ahead:
+            await asyncio.sleep(AHEAD_AFTER_S)
+        live.begun = True
+        surroundings = self._surroundings()
+        why = surroundings.why_excluded(snapshot.path, settings)
+        if why is not None:
+            return why
+        window = surroundings.window(snapshot, settings)
+        if (why := _why_not_in(window.scope.kind, settings)) and not live.ask.explicit:
+            return why
+        live.newlines = newlines.Newlines.of(window)
+
+        def on_draft(draft: Draft) -> None:
+            live.draft = live.newlines.restored(draft.text)
+            self._on_draft(live, draft)
+
+        request = _request(live, newlines.plain(window), document.session, settings)
+        try:
+            fill = await self._counted(live, self.backend.fill(request, on_draft))
+        except EngineUnavailable as error:
+            return Silence(error.silence, str(error))
+        except MidfillError as error:
+            log.warning("fill refused", extra={"f": {"code": error.code}})
+            return silence("engine-down", str(error))
+        outcome = self._shaped(fill, window, live, settings)
+        if not isinstance(outcome, Silence):
+            document.known.remember(snapshot.text, snapshot.offset, outcome)
+        return outcome
+
+    async def _counted(self, live: Live, work: Awaitable[Fill]) -> Fill:
+        """Count the work that somebody waits for, so that the status can tell."""
+        counts = int(not live.ahead)
+        self._running += counts
+        self._on_work()
+        try:
+            return await work
+        finally:
+            self._running -= counts
+            self._on_work()
+
+    def _shaped(
+        self, fill: Fill, window: ContextWindow, live: Live, settings: LspSettings
+    ) -> Outcome:
+        if fill.finish_reason in ("superseded", "cancelled", "shutdown"):
+            return silence("stale")
+        why: Silence | None = None
+        found: dict[str, Suggestion] = {}
+        for middle in fill.middles:
+            shaped = self._surroundings().shape(
+                middle, window, settings, explicit=live.ask.explicit
+            )
+            if isinstance(shaped, Silence):
+                why = why or shaped
+                continue
+            suggestion = Suggestion(
+                id=uuid4().hex[:12],
+                text=shaped.text,
+                tokens=shaped.tokens,
+                sure=shaped.sure,
+                replace_after=shaped.replace_after,
+                nfe=fill.nfe,
+                source="speculated" if live.ahead else "model",
+            )
+            found.setdefault(suggestion.text, suggestion)
+        if found:
+            return tuple(found.values())
+        if fill.finish_reason == "deadline" and (why is None or why.code == "empty"):
+            return silence("deadline")
+        return why or silence("empty")
+
+
+def _request(live: Live, window: ContextWindow, session: str, settings: LspSettings) -> FillRequest:
+    explicit = live.ask.explicit
+    return FillRequest(
+        prefix=window.prefix,
+        suffix=window.suffix,
+        path=window.path,
+        language=window.language,
+        snippets=window.snippets,
+        session=session,
+        version=live.ask.snapshot.version,
+        budget_ms=settings.explicit_budget_ms if explicit else settings.budget_ms,
+        max_tokens=settings.max_tokens,
+        candidates=settings.candidates if explicit else 1,
+        strategy=settings.strategy,
+        single_line=not settings.multiline,
+        # Who asks explicitly expects something.
+        allow_empty=not explicit,
+        speculative=live.ahead,
+    )
+
+
+def _why_not_in(scope: str, settings: LspSettings) -> Silence | None:
+    if scope == "comment" and not settings.in_comments:
+        return silence("comment")
+    if scope == "string" and not settings.in_strings:
+        return silence("string")
+    return None
