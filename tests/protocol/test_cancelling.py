@@ -1,0 +1,147 @@
+"""What stops the engine's work, and what must not."""
+
+from tests.fake_engine import fill, middle
+from tests.protocol.client import URI
+
+REQUEST_CANCELLED = -32800
+
+
+async def test_a_cancelled_request_is_answered_and_closes_the_connection(client, engine):
+    engine.go.clear()
+    client.open("x = \n")
+    asked = client.ask_inline(0, 4)
+    await engine.arrived.wait()
+
+    client.notify("$/cancelRequest", {"id": asked})
+
+    assert (await client.answer(asked))["error"]["code"] == REQUEST_CANCELLED
+    await engine.closed.wait()
+
+
+async def test_a_change_stops_the_engine_and_the_question_is_answered_by_null(client, engine):
+    engine.go.clear()
+    client.open("x = \n")
+    asked = client.ask_inline(0, 4)
+    await engine.arrived.wait()
+
+    client.type("9", 0, 4, version=2)
+
+    answer = await client.answer(asked)
+    assert answer["result"] is None
+    await engine.closed.wait()
+    assert await client.why() == "stale"
+
+
+async def test_a_change_elsewhere_in_the_document_stops_it_too(client, engine):
+    engine.go.clear()
+    engine.drafts = ["9"]
+    client.open("x = \n\n")
+    asked = client.ask_inline(0, 4)
+    await engine.arrived.wait()
+
+    client.type("9", 1, 0, version=2)
+
+    assert (await client.answer(asked))["result"] is None
+    await engine.closed.wait()
+
+
+async def test_typing_what_is_being_filled_keeps_the_work(client, engine):
+    engine.drafts = ["compute(x)"]
+    engine.answer = fill(middle("compute(x)"))
+    engine.go.clear()
+    client.open("x = \n")
+    first = client.ask_inline(0, 4)
+    await engine.arrived.wait()
+    await client.noted("midfill/status", lambda p: p["state"] == "busy")
+    await client.settled()
+
+    client.type("com", 0, 4, version=2)
+    client.notify("$/cancelRequest", {"id": first})
+    second = client.ask_inline(0, 7)
+    await client.answer(first)
+    engine.go.set()
+
+    [item] = (await client.answer(second))["result"]["items"]
+    assert item["insertText"] == "compute(x)"
+    assert engine.cancelled == 0
+    assert len(engine.asked) == 1
+
+
+async def test_an_answer_that_breaks_its_draft_is_asked_for_again(client, engine):
+    engine.drafts = ["compute(x)"]
+    answers = iter([fill(middle("other")), fill(middle("pile()"))])
+    engine.answer = lambda _: next(answers)
+    engine.go.clear()
+    client.open("x = \n")
+    client.ask_inline(0, 4)
+    await engine.arrived.wait()
+    await client.settled()
+
+    client.type("com", 0, 4, version=2)
+    second = client.ask_inline(0, 7)
+    await client.settled()
+    engine.go.set()
+
+    [item] = (await client.answer(second))["result"]["items"]
+    assert item["insertText"] == "compile()"
+
+
+async def test_a_newer_question_takes_the_place_of_the_older(client, engine):
+    engine.go.clear()
+    client.open("x = \ny = \n")
+    first = client.ask_inline(0, 4)
+    await engine.arrived.wait()
+
+    second = client.ask_inline(1, 4)
+
+    assert (await client.answer(first))["result"] is None
+    await engine.closed.wait()
+    engine.go.set()
+    assert (await client.answer(second))["result"]["items"]
+
+
+async def test_documents_do_not_disturb_each_other(client, engine):
+    other = "file:///project/other.py"
+    engine.go.clear()
+    client.open("x = \n")
+    client.open("y = \n", uri=other)
+    first = client.ask_inline(0, 4)
+    second = client.ask_inline(0, 4, uri=other)
+    client.type("z", 0, 0, version=2, uri=other)
+    await client.answer(second)
+    engine.go.set()
+
+    assert (await client.answer(first))["result"]["items"]
+    sessions = {r["session"] for r in engine.requests}
+    assert len(sessions) == len({r["prefix"] for r in engine.requests if "speculative" not in r})
+
+
+async def test_closing_a_document_stops_its_work(client, engine):
+    engine.go.clear()
+    client.open("x = \n")
+    asked = client.ask_inline(0, 4)
+    await engine.arrived.wait()
+
+    client.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
+
+    assert (await client.answer(asked))["result"] is None
+    await engine.closed.wait()
+
+
+async def test_what_follows_a_suggestion_is_asked_ahead_and_found_after_acceptance(client, engine):
+    engine.answer = lambda r: fill(middle(" + 2" if r["prefix"].endswith("1") else "1"))
+    client.open("x = \n")
+    await client.inline(0, 4)
+    engine.arrived.clear()
+    while not [r for r in engine.requests if r.get("speculative")]:
+        await engine.arrived.wait()
+        engine.arrived.clear()
+    asked = len(engine.requests)
+
+    client.type("1", 0, 4, version=2)
+    [item] = await client.inline(0, 5)
+
+    assert item["insertText"] == "1 + 2"
+    assert item["command"]["arguments"][0]["source"] == "speculated"
+    assert engine.requests[asked - 1]["prefix"] == "x = 1"
+    assert not [r for r in engine.requests[asked:] if not r.get("speculative")]
