@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
-from tests.engine.fakes import ScriptedFiller, load_with
 
 from midfill_engine.api import app
 from midfill_engine.service.engine import Engine
 from midfill_engine.settings import EngineSettings
+from tests.engine.fakes import ScriptedFiller, load_with
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
