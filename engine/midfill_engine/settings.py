@@ -11,14 +11,12 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import platformdirs
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 APP = "midfill"
 ENV_PREFIX = "MIDFILL_"

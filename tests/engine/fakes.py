@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, FillRequest, Middle, ModelInfo, Token
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from midfill_engine.deadline import Deadline, StopToken
-    from midfill_engine.settings import EngineSettings
 
 INFO = ModelInfo(
     name="scripted",

@@ -1,4 +1,4 @@
-"""Fixtures of the engine's tests: an engine with a scripted filler, and HTTP on a real socket."""
+"""An engine with a scripted filler, and HTTP on a real socket: fixtures and helpers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 import shutil
 import socket
 import tempfile
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 import pytest
@@ -17,9 +17,6 @@ from midfill_engine.api import app
 from midfill_engine.service.engine import Engine
 from midfill_engine.settings import EngineSettings
 from tests.engine.fakes import ScriptedFiller, load_with
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
 
 
 @pytest.fixture

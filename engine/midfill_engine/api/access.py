@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import hmac
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from midfill_engine.api.problems import Handler
 from midfill_engine.wire import MidfillError
-
-if TYPE_CHECKING:
-    from midfill_engine.api.problems import Handler
 
 #: Open to load balancers; tells nothing of what anybody asks.
 OPEN_PATHS = frozenset({"/health"})

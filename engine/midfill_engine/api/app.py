@@ -5,8 +5,10 @@ Owns the wiring. Knows neither what a fill is nor where the daemon listens.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from socket import socket
 
 from aiohttp import web
 
@@ -16,13 +18,7 @@ from midfill_engine.api.metrics import Metrics, health, models
 from midfill_engine.api.native import NativeApi
 from midfill_engine.api.openai import OpenAiApi
 from midfill_engine.api.problems import json_response
-
-if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import AsyncIterator
-    from socket import socket
-
-    from midfill_engine.service.engine import Engine
+from midfill_engine.service.engine import Engine
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 #: Seconds that running answers get to end after the engine was told to.

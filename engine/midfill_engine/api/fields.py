@@ -5,16 +5,13 @@ Owns decoding and type checks that the dialects share. Knows no dialect and no m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
+from aiohttp import web
 
 from midfill_engine.wire import InvalidRequest, ModelInfo, check_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from aiohttp import web
 
 
 class InvalidField(InvalidRequest):

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
+from midfill_engine.api.metrics import Metrics
 from midfill_engine.api.problems import Handler, Problem, explain, form_of, json_response
-
-if TYPE_CHECKING:
-    from midfill_engine.api.metrics import Metrics
 
 log = logging.getLogger(__name__)
 

@@ -7,13 +7,17 @@ other products. Knows neither models nor threads.
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from aiohttp import web
 
 from midfill_engine.api.fields import Fields, InvalidField, cache_session, read_object
 from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond
+from midfill_engine.service.engine import Engine
 from midfill_engine.wire import (
     MAX_CANDIDATES,
     MAX_TOKENS_LIMIT,
@@ -22,13 +26,6 @@ from midfill_engine.wire import (
     Middle,
     Snippet,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from aiohttp import web
-
-    from midfill_engine.service.engine import Engine
 
 #: llama.cpp's own default is endless; a middle is not.
 DEFAULT_PREDICT = 128
@@ -59,6 +56,10 @@ class LlamaCppApi:
         asked = decode(fields, slot, cache_session("infill", request, slot))
         if asked.stream and not asked.warm_up:
             return await respond(request, self._events(asked), EVENT_STREAM)
+        if asked.warm_up and self._engine.info and not asked.fill.prefix + asked.fill.suffix:
+            # llama.vim warms up with other files alone. Nothing to read stays of it, and it must
+            # not push the document that is being typed in out of the slot's cache.
+            return json_response(self._encode(asked, Fill((), "end", self._engine.info.name)))
         fill = await self._engine.fill(asked.fill, supersedes=False)
         return json_response(self._encode(asked, fill))
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from midfill_engine.service.engine import Engine
 from midfill_engine.wire import PROTOCOL_VERSION, Fill
-
-if TYPE_CHECKING:
-    from midfill_engine.service.engine import Engine
 
 #: Seconds; the felt limit of a completion is 0.1 to 0.3.
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60)

@@ -5,20 +5,16 @@ Knows the wire types only; neither models nor threads.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+
+from aiohttp import web
 
 from midfill_engine.api.fields import read_object
 from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import JSON_LINES, line, respond
+from midfill_engine.service.engine import Engine
 from midfill_engine.wire import Draft, FillRequest, InvalidRequest
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from aiohttp import web
-
-    from midfill_engine.service.engine import Engine
 
 
 class NativeApi:

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from aiohttp import web
 
 from midfill_engine.api.fields import Fields, InvalidField, cache_session, read_object
 from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond
+from midfill_engine.service.engine import Engine
 from midfill_engine.wire import MAX_CANDIDATES, MAX_TOKENS_LIMIT, Fill, FillRequest, Middle
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
-    from aiohttp import web
-
-    from midfill_engine.service.engine import Engine
 
 Shape = Literal["completions", "fim"]
 

@@ -5,18 +5,15 @@ Owns the response's life and the rule which part of a draft is steady. Knows no 
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 from aiohttp import web
 
 from midfill_engine.api.problems import explain, form_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
-
-    from midfill_engine.wire import Draft
+from midfill_engine.wire import Draft
 
 EVENT_STREAM = "text/event-stream"
 JSON_LINES = "application/x-ndjson"

@@ -12,16 +12,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 
 from midfill_engine.wire import MidfillError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: ``(file, bytes so far, bytes in all or 0)``
 OnProgress = Callable[[str, int, int], None]

@@ -15,9 +15,10 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from midfill_engine.api import app
 from midfill_engine.commands import options
@@ -25,13 +26,9 @@ from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.service import logs
 from midfill_engine.service.engine import Engine, load_filler
 from midfill_engine.service.process import HAS_UNIX_SOCKETS, Claim, Place, claimed, until_idle
+from midfill_engine.service.worker import Load
+from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import PROTOCOL_VERSION, FillRequest, MidfillError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from midfill_engine.service.worker import Load
-    from midfill_engine.settings import EngineSettings
 
 log = logging.getLogger(__name__)
 

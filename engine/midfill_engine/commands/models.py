@@ -9,8 +9,9 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -18,9 +19,6 @@ from midfill_engine.commands.download import Download
 from midfill_engine.models.locate import installed, locate, search_path
 from midfill_engine.settings import load
 from midfill_engine.wire import MidfillError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 EXIT_FAILED = 1
 

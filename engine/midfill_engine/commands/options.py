@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from midfill_engine.settings import EngineSettings, choices, load, parse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from midfill_engine.api import app
 from midfill_engine.api.access import is_loopback
@@ -19,13 +19,9 @@ from midfill_engine.commands import options
 from midfill_engine.commands.engine import EXIT_FAILED, on_signals, require_torch
 from midfill_engine.service import logs
 from midfill_engine.service.engine import Engine, load_filler
+from midfill_engine.service.worker import Load, ModelState
 from midfill_engine.settings import api_key_of_environment
 from midfill_engine.wire import MidfillError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from midfill_engine.service.worker import Load, ModelState
 
 EXIT_USAGE = 2
 #: Where llama.vim and llama.vscode look when nothing is configured.

@@ -27,10 +27,7 @@ def locate(name_or_path: str) -> Path:
         if directory.name == name_or_path:
             return directory
     if path.is_dir():
-        raise CheckpointError(
-            f"{path} is no checkpoint: it has no config.json.",
-            "Name the directory that holds config.json and the weights.",
-        )
+        return path.resolve()  # opening it says what is missing
     raise CheckpointError(f"There is no model {name_or_path!r}.", _what_exists())
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from midfill_engine.deadline import Clock, Deadline, StopToken
 from midfill_engine.errors import EngineLoading
@@ -23,12 +23,8 @@ from midfill_engine.service.worker import (
     Progress,
     State,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
-
-    from midfill_engine.settings import EngineSettings
-    from midfill_engine.wire import Draft, Fill, FillRequest, ModelInfo
+from midfill_engine.settings import EngineSettings
+from midfill_engine.wire import Draft, Fill, FillRequest, ModelInfo
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,9 @@ import json
 import logging
 import traceback
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from io import TextIOWrapper
 
 LOGGER = "midfill_engine"
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from midfill_engine.deadline import Clock, Deadline, StopReason, StopToken
 from midfill_engine.errors import EngineBusy
 from midfill_engine.wire import Draft, Fill, FillRequest
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass(eq=False, slots=True)

@@ -17,15 +17,13 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from midfill_engine.settings import runtime_directory
 from midfill_engine.wire import MidfillError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 #: asyncio serves Unix sockets everywhere but on Windows.
 HAS_UNIX_SOCKETS = sys.platform != "win32"

@@ -11,16 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
+from midfill_engine.deadline import Clock, Deadline, StopToken
 from midfill_engine.errors import InternalError
 from midfill_engine.service.logs import log_defect
+from midfill_engine.service.mailbox import Job, Mailbox
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, FillRequest, MidfillError, ModelInfo
-
-if TYPE_CHECKING:
-    from midfill_engine.deadline import Clock, Deadline, StopToken
-    from midfill_engine.service.mailbox import Job, Mailbox
 
 log = logging.getLogger(__name__)
 

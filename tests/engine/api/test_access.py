@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.engine.conftest import client_of
 
 from midfill_engine.api.access import is_loopback
+from tests.engine.serving import client_of
 
 KEY = "0123456789abcdef"
 

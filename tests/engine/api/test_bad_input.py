@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING
 
+import aiohttp
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.engine.conftest import acquired, client_of, eventually, running
-from tests.engine.fakes import ScriptedFiller
 
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.settings import EngineSettings
-
-if TYPE_CHECKING:
-    import aiohttp
+from tests.engine.fakes import ScriptedFiller
+from tests.engine.serving import acquired, client_of, eventually, running
 
 SHAPES = ("/v1/midfill", "/v1/completions", "/v1/fim/completions", "/infill")
 GOOD = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.engine.conftest import client_of, running
-from tests.engine.fakes import ScriptedFiller
 
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, Snippet
+from tests.engine.fakes import ScriptedFiller
+from tests.engine.serving import client_of, running
 
 
 async def post(http, path: str, body: dict, status: int = 200):
@@ -221,9 +221,14 @@ class TestLlamaCpp:
             assert answer["tokens_cached"] == 4
             assert answer["stop_type"] == "eos"
 
-    async def test_warm_up_reads_the_context_and_gives_way(self, http, filler):
-        body = {**VIM, "n_predict": 0, "prompt": "", "response_fields": [""]}
+    async def test_warm_up_with_other_files_alone_leaves_the_slot_as_it_is(self, http, filler):
+        empty = {"prompt": "", "input_prefix": "", "input_suffix": ""}
+        body = {**VIM, **empty, "n_predict": 0, "response_fields": [""]}
         assert await post(http, "/infill", body) == {}
+        assert filler.requests == []
+
+    async def test_warm_up_reads_the_context_and_gives_way(self, http, filler):
+        await post(http, "/infill", {**VIM, "n_predict": 0})
         (asked,) = filler.requests
         assert (asked.speculative, asked.max_tokens, asked.budget_ms) == (True, 1, None)
 

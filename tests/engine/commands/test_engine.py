@@ -7,7 +7,6 @@ import json
 
 import aiohttp
 import pytest
-from tests.engine.fakes import ScriptedFiller, load_with
 
 from midfill_engine.commands import engine as command
 from midfill_engine.errors import CheckpointError
@@ -15,6 +14,7 @@ from midfill_engine.service import process
 from midfill_engine.service.engine import Engine
 from midfill_engine.service.process import Place, claimed
 from midfill_engine.settings import EngineSettings
+from tests.engine.fakes import ScriptedFiller, load_with
 
 
 def failing(settings, progress):

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.engine.fakes import ScriptedFiller, load_with
 
 from midfill_engine.commands import serve
 from midfill_engine.errors import CheckpointError
+from tests.engine.fakes import ScriptedFiller, load_with
 
 ROOT = Path(__file__).parents[3]
 KEY = "0123456789abcdef"

@@ -6,8 +6,6 @@ import asyncio
 import threading
 
 import pytest
-from tests.engine.conftest import acquired, eventually, running
-from tests.engine.fakes import INFO, ScriptedFiller, load_with
 
 from midfill_engine.deadline import StopToken
 from midfill_engine.errors import (
@@ -20,6 +18,8 @@ from midfill_engine.errors import (
 from midfill_engine.service.engine import Engine
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, FillRequest
+from tests.engine.fakes import INFO, ScriptedFiller, load_with
+from tests.engine.serving import acquired, eventually, running
 
 
 @pytest.fixture
