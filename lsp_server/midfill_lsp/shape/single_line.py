@@ -15,16 +15,22 @@ AUTO_CLOSED = frozenset(")]}>\"'`;:, \t")
 
 
 def wanted(window: ContextWindow) -> bool:
-    """Whether only the rest of this line is asked for: something else stands right of it."""
-    return not AUTO_CLOSED.issuperset(line_after(window.suffix).rstrip("\r"))
+    """Whether only the rest of this line is asked for: code stands on both sides of the cursor."""
+    if not line_before(window.prefix).strip():
+        return False
+    return _code_follows(window)
 
 
 def first_line(candidate: Candidate, window: ContextWindow) -> Candidate:
     """Cut at the first line end, unless whole lines are put above the cursor's line."""
     newline = candidate.text.find("\n")
-    if newline < 0 or not wanted(window):
+    if newline < 0 or not _code_follows(window):
         return candidate
     last = candidate.text[candidate.text.rfind("\n") + 1 :]
     if not line_before(window.prefix).strip() and not last.strip():
         return candidate
     return candidate.keep(0, newline)
+
+
+def _code_follows(window: ContextWindow) -> bool:
+    return not AUTO_CLOSED.issuperset(line_after(window.suffix).rstrip("\r"))
