@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.editors import provide
 from tests.editors.desk import Desk, Program
 

@@ -30,7 +30,7 @@ class Program:
 
 
 class Desk:
-    """Starts with `open`, ends with `close`. ``nvim`` types and looks, `messages` tells the traffic."""
+    """Starts with `open`, ends with `close`; ``nvim`` types and looks, `messages` tells all."""
 
     def __init__(
         self,

@@ -3,10 +3,11 @@
     python3 tests/editors/provide.py            # both Neovims
     python3 tests/editors/provide.py emacs      # or by name
 
-Each editor lands under ``.editors/`` (or ``$MIDFILL_EDITORS_DIR``) with a launcher in ``bin/``. One
-line an editor goes to standard output and, together, to ``report.txt``: ``found NAME VERSION PATH`` or
-``MISSING NAME: reason``. A refused installation is a reason, never a failure, unless
-``MIDFILL_REQUIRE_EDITORS`` names the editor (``nvim`` means both). Needs the standard library only.
+Each editor lands under ``.editors/`` (or ``$MIDFILL_EDITORS_DIR``) with a launcher in ``bin/``.
+One line an editor goes to standard output and, together, to ``report.txt``:
+``found NAME VERSION PATH`` or ``MISSING NAME: reason``. A refused installation is a reason, never a
+failure, unless ``MIDFILL_REQUIRE_EDITORS`` names the editor (``nvim`` means both). Needs the
+standard library only.
 """
 
 from __future__ import annotations
@@ -190,7 +191,7 @@ def emacs() -> Path:
     return launcher("emacs", loader, env, *words)
 
 
-#: Name → how to provide it, the word of ``MIDFILL_REQUIRE_EDITORS``, and the lowest version that counts.
+#: Name → how to provide it, its word in ``MIDFILL_REQUIRE_EDITORS``, the lowest good version.
 EDITORS: dict[str, tuple[Callable[[], Path], str, tuple[int, ...]]] = {
     "nvim-0.11": (neovim_011, "nvim", (0, 11)),
     "nvim-0.12": (neovim_012, "nvim", (0, 12)),
@@ -210,17 +211,17 @@ def version_of(program: Path) -> str:
 def provide(name: str) -> str:
     """Provide one editor and return its line of the report."""
     make, _, lowest = EDITORS[name]
+    program = ROOT / "bin" / name
     try:
-        program = ROOT / "bin" / name
         try:
             version = version_of(program)
         except UnavailableError:
             program = make()
             version = version_of(program)
-        if tuple(map(int, version.split(".")))[: len(lowest)] < lowest:
-            raise UnavailableError(f"{version} is too old")
-    except (UnavailableError, OSError) as error:
-        return f"MISSING {name}: {error}"
+    except (UnavailableError, OSError, StopIteration) as error:
+        return f"MISSING {name}: {error or 'its files are not where they were expected'}"
+    if tuple(map(int, version.split(".")))[: len(lowest)] < lowest:
+        return f"MISSING {name}: {version} is too old"
     return f"found {name} {version} {program}"
 
 

@@ -1,4 +1,4 @@
-"""Keeps a screen as text and as a picture, to be looked at after a run. Build outputs, not references."""
+"""Keeps a screen as text and as a picture: build outputs to be looked at, not references."""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@ Run as a program on standard input and output, standard library only. The enviro
 ``SCRIPTED_LSP_LOG`` names a file that gets one JSON line for each message, with its time.
 ``scripted/set`` (a notification) changes the script:
 
-``completions``: texts; one is answered when the cursor's line, blanks at its start aside, is a beginning
-of it. ``delay_ms``, ``confidence`` ([length, confidence] pairs), ``sure``, ``null`` (answer nothing),
-``late`` (answer cancelled requests, too), ``replace`` (characters right of the cursor to replace),
-``drafts`` (texts sent before the answer), ``items`` (further candidates' texts).
+``completions``: texts; one is answered when the cursor's line, blanks at its start aside, is a
+beginning of it. ``delay_ms``, ``confidence`` ([length, confidence] pairs), ``sure``, ``null``
+(answer nothing), ``late`` (answer cancelled requests, too), ``replace`` (characters right of the
+cursor to replace), ``drafts`` (texts sent before the answer), ``items`` (further candidates).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 ENCODING = os.environ.get("SCRIPTED_LSP_ENCODING", "utf-16")
@@ -58,7 +59,7 @@ class Server:
         self.lock = threading.Lock()
         self.answers = 0
         path = os.environ.get("SCRIPTED_LSP_LOG")
-        self.log = open(path, "a", buffering=1) if path else None  # noqa: SIM115
+        self.log = Path(path).open("a", buffering=1) if path else None  # noqa: SIM115
 
     def send(self, message: dict[str, Any]) -> None:
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
@@ -161,9 +162,7 @@ class Server:
             )
 
         def reply() -> None:
-            if message["id"] not in self.cancelled:
-                self.send({"id": message["id"], "result": result})
-            elif script.get("late"):
+            if message["id"] not in self.cancelled or script.get("late"):
                 self.send({"id": message["id"], "result": result})
             else:
                 error = {"code": -32800, "message": "cancelled"}

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 
 import pytest
-
 from tests.editors.desk import PLUGIN, Desk
 
 pytestmark = pytest.mark.editor

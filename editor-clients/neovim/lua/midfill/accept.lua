@@ -13,7 +13,8 @@ local LENGTHS = {
     return #remaining
   end,
   word = function(remaining)
-    -- Leading white space, then a run of keyword characters or of other signs, as 'iskeyword' has it.
+    -- Leading white space, then a run of keyword characters or of other signs, as 'iskeyword' has
+    -- it.
     local pattern = [=[^\_s*\%(\k\+\|[^[:keyword:][:space:]]\+\|$\)]=]
     return math.max(#vim.fn.matchstr(remaining, pattern), vim.fn.byteidx(remaining, 1))
   end,

@@ -1,5 +1,5 @@
---- The language server's process: started once for a Neovim, restarted when it dies, spoken to here.
---- Knows how to send; what an answer means is the callers' business.
+--- The language server's process: started once for a Neovim, restarted when it dies, spoken to
+--- here. Knows how to send; what an answer means is the callers' business.
 
 local config = require("midfill.config")
 local status = require("midfill.status")
@@ -57,8 +57,8 @@ function M.serving(bufnr)
   return nil
 end
 
---- Send a request. The pending didChange goes out first: that needs the buffer's real number, since
---- the number 0 finds no pending change and the request would overtake the text.
+--- Send a request. The pending didChange goes out first: that needs the buffer's real number,
+--- since the number 0 finds no pending change and the request would overtake the text.
 ---@param bufnr integer
 ---@param method string
 ---@param params table

@@ -1,5 +1,5 @@
---- The command `:Midfill` and the `<Plug>(midfill-…)` mappings. Names only: what they call is loaded at
---- the first use.
+--- The command `:Midfill` and the `<Plug>(midfill-…)` mappings. Names only: what they call is
+--- loaded at the first use.
 
 local M = {}
 

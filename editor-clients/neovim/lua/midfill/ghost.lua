@@ -1,9 +1,9 @@
---- Draws ghost text at the cursor with extmarks of our own. Knows text, groups and the screen; not where
---- the text comes from.
+--- Draws ghost text at the cursor with extmarks of our own. Knows text, groups and the screen;
+--- not where the text comes from.
 ---
---- Two ways to draw the cursor's line. "Inline" pushes what follows the cursor to the right; it is right
---- when the text ends there or the line does. Otherwise, and before Neovim 0.10, "overlay" covers what
---- follows and repeats, in its new place, what will remain of it.
+--- Two ways to draw the cursor's line. "Inline" pushes what follows the cursor to the right; it
+--- is right when the text ends there or the line does. Otherwise, and before Neovim 0.10,
+--- "overlay" covers what follows and repeats, in its new place, what will remain of it.
 
 local M = {}
 

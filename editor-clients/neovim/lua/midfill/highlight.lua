@@ -1,5 +1,5 @@
---- The highlight groups and which of them a confidence gets. All are defaults: a colour scheme or the
---- user may set any of them.
+--- The highlight groups and which of them a confidence gets. All are defaults: a colour scheme or
+--- the user may set any of them.
 
 local config = require("midfill.config")
 

@@ -82,8 +82,8 @@ function M.setup(options)
   client.attach_all()
 end
 
---- Accept the whole suggestion. Like its siblings it returns false when there is nothing to accept,
---- for mappings that fall back.
+--- Accept the whole suggestion. Like its siblings it returns false when there is nothing to
+--- accept, for mappings that fall back.
 ---@return boolean
 function M.accept()
   if core() then

@@ -1,4 +1,5 @@
---- The keys of the setting `keys`; each does what it did before when there is nothing to do for us.
+--- The keys of the setting `keys`; each does what it did before when there is nothing to do for
+--- us.
 
 local config = require("midfill.config")
 local suggestion = require("midfill.suggestion")
@@ -8,7 +9,7 @@ local M = {}
 --- These work with nothing shown, too.
 local ALWAYS = { complete = true, next = true, prev = true }
 
----@type table<string, boolean> keys that are ours, so that a second `setup` does not wrap them again
+---@type table<string, boolean> keys that are ours: a second `setup` must not wrap them again
 local ours = {}
 
 ---@return boolean

@@ -1,5 +1,5 @@
---- The completion menu: the built-in one, nvim-cmp's or blink.cmp's. Whether it is open, and which
---- entry is selected.
+--- The completion menu: the built-in one, nvim-cmp's or blink.cmp's. Whether it is open, and
+--- which entry is selected.
 
 local client = require("midfill.client")
 local config = require("midfill.config")

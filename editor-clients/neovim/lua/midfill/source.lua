@@ -1,4 +1,5 @@
---- Suggestions as entries of a completion menu: what the sources for nvim-cmp and blink.cmp share.
+--- Suggestions as entries of a completion menu: what the sources for nvim-cmp and blink.cmp
+--- share.
 
 local client = require("midfill.client")
 local item = require("midfill.item")
@@ -16,8 +17,8 @@ function M.available(bufnr)
   return client.serving(bufnr) ~= nil
 end
 
---- One inline item as a completion item. The edit starts where the word before the cursor does, and so
---- do label and filter: menus match against that word.
+--- One inline item as a completion item. The edit starts where the word before the cursor does,
+--- and so do label and filter: menus match against that word.
 ---@param raw table
 ---@param position lsp.Position
 ---@param word string what is typed of the word

@@ -1,8 +1,9 @@
 --- What is suggested at the cursor: asked for, shown, typed along with, forgotten.
 ---
---- One suggestion lives at a time. The buffer decides whether it still holds: the text between its
---- start and the cursor must be the beginning of the candidate. So a key that agrees is answered from
---- here at once, whatever else is under way, and an acceptance can never meet a stale text.
+--- One suggestion lives at a time. The buffer decides whether it still holds: the text between
+--- its start and the cursor must be the beginning of the candidate. So a key that agrees is
+--- answered from here at once, whatever else is under way, and an acceptance can never meet a
+--- stale text.
 
 local client = require("midfill.client")
 local config = require("midfill.config")
@@ -128,7 +129,8 @@ function M.cancel()
   asked = nil
 end
 
---- The server's items as a suggestion at the cursor; those that disagree with the buffer are dropped.
+--- The server's items as a suggestion at the cursor; those that disagree with the buffer are
+--- dropped.
 ---@param bufnr integer
 ---@param result table?
 ---@return midfill.Suggestion?
