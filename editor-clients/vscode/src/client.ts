@@ -1,0 +1,149 @@
+/**
+ * The language server's process and the conversation with it: started, restarted with back-off,
+ * stopped. Whatever goes wrong here is said once and never blocks the editor.
+ */
+import * as vscode from "vscode";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  RevealOutputChannelOn,
+  State as ProcessState,
+  TransportKind,
+  type CloseHandlerResult,
+  type LanguageClientOptions,
+  type Middleware,
+} from "vscode-languageclient/node";
+import { SECTION, explicitSettings } from "./settings";
+
+const RESTART_DELAYS_MS = [500, 1_000, 2_000, 5_000, 10_000];
+/** A server that lived so long is not in a crash loop. */
+const HEALTHY_MS = 60_000;
+
+/** Documents of these schemes are completed: files, new files and the cells of notebooks. */
+const SCHEMES = ["file", "untitled", "vscode-notebook-cell", "vscode-vfs"];
+
+/** Errors of single requests belong in the log: a popup for each key would drive anybody off. */
+class QuietClient extends LanguageClient {
+  override handleFailedRequest: LanguageClient["handleFailedRequest"] = (
+    type,
+    token,
+    error,
+    fallback,
+    _notify,
+    throwOnCancel,
+  ) => super.handleFailedRequest(type, token, error, fallback, false, throwOnCancel);
+}
+
+export interface Hooks {
+  /** Called for each fresh client before it starts, to register what it listens to. */
+  readonly prepare: (client: LanguageClient) => void;
+  readonly middleware: Pick<Middleware, "provideInlineCompletionItems" | "executeCommand">;
+  /** The process is running and has answered. */
+  readonly running: () => void;
+  /** The process is gone; with a message when it is not going to be started again. */
+  readonly ended: (message?: string) => void;
+}
+
+export class Server implements vscode.Disposable {
+  private client: LanguageClient | undefined;
+  private startedAt = 0;
+  private failures = 0;
+
+  constructor(
+    private readonly log: vscode.LogOutputChannel,
+    private readonly names: readonly string[],
+    private readonly hooks: Hooks,
+  ) {}
+
+  /** The client while it can be talked to. */
+  get running(): LanguageClient | undefined {
+    return this.client?.state === ProcessState.Running ? this.client : undefined;
+  }
+
+  async start(command: string): Promise<void> {
+    await this.stop();
+    this.failures = 0;
+    const client = new QuietClient(
+      "midfill",
+      "Midfill",
+      { command, args: ["lsp"], transport: TransportKind.stdio },
+      this.options(),
+    );
+    this.client = client;
+    this.hooks.prepare(client);
+    client.onDidChangeState(({ newState }) => {
+      if (this.client !== client) return;
+      if (newState === ProcessState.Starting) this.startedAt = Date.now();
+      if (newState === ProcessState.Running) this.hooks.running();
+      if (newState === ProcessState.Stopped) this.hooks.ended();
+    });
+    try {
+      await client.start();
+    } catch (error) {
+      this.log.error(`The language server did not start: ${String(error)}`);
+    }
+  }
+
+  async stop(): Promise<void> {
+    const { client } = this;
+    this.client = undefined;
+    if (client === undefined) return;
+    try {
+      await client.dispose();
+    } catch {
+      // A server that is not running cannot be stopped, which is what was wanted.
+    }
+  }
+
+  /** Tell the server that settings changed; it then asks for those that it wants. */
+  async settingsChanged(): Promise<void> {
+    await this.running?.sendNotification("workspace/didChangeConfiguration", {
+      settings: { [SECTION]: explicitSettings(this.names) },
+    });
+  }
+
+  dispose(): void {
+    void this.stop();
+  }
+
+  private options(): LanguageClientOptions {
+    return {
+      documentSelector: SCHEMES.map((scheme) => ({ scheme })),
+      outputChannel: this.log,
+      traceOutputChannel: this.log,
+      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      initializationOptions: explicitSettings(this.names),
+      initializationFailedHandler: () => false,
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => this.closed(),
+      },
+      middleware: {
+        ...this.hooks.middleware,
+        workspace: {
+          configuration: ({ items }) =>
+            items.map(({ section, scopeUri }) =>
+              section === SECTION
+                ? explicitSettings(this.names, scopeUri ? vscode.Uri.parse(scopeUri) : undefined)
+                : null,
+            ),
+        },
+      },
+    };
+  }
+
+  private async closed(): Promise<CloseHandlerResult> {
+    if (Date.now() - this.startedAt > HEALTHY_MS) this.failures = 0;
+    const delay = RESTART_DELAYS_MS[this.failures];
+    this.failures += 1;
+    if (delay === undefined) {
+      const message = `The language server ended ${String(this.failures)} times in a row; see the log.`;
+      this.hooks.ended(message);
+      return { action: CloseAction.DoNotRestart, handled: true, message };
+    }
+    this.hooks.ended();
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    return { action: CloseAction.Restart, handled: true };
+  }
+}

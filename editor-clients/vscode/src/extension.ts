@@ -1,0 +1,169 @@
+/** Wires the parts together; the language server decides, this only draws and maps keys. */
+import * as vscode from "vscode";
+import { registerAccepting } from "./accept";
+import { Server } from "./client";
+import { registerCommands } from "./commands";
+import { Confidence } from "./confidence";
+import { findServer, type Found } from "./find";
+import { Ghost, PART_ACCEPTED_COMMAND } from "./ghost";
+import { offerInstall } from "./install";
+import * as protocol from "./protocol";
+import { SECTION, clientSettings, settingNames } from "./settings";
+import { Shown } from "./shown";
+import { StatusItem } from "./status";
+
+export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const midfill = new Midfill(context);
+  context.subscriptions.push(midfill);
+  await midfill.start();
+}
+
+class Midfill implements vscode.Disposable {
+  private readonly log = vscode.window.createOutputChannel("Midfill", { log: true });
+  private readonly status = new StatusItem();
+  private readonly confidence = new Confidence();
+  private readonly shown = new Shown((id) => {
+    void this.client()?.sendNotification(protocol.didShow, { id });
+  });
+  private readonly ghost = new Ghost(this.shown, this.confidence, this.client.bind(this), (it) => {
+    this.status.clearSilence(it);
+  });
+  private readonly server: Server;
+  private readonly environment: string;
+  private readonly subscriptions: vscode.Disposable[];
+  private program: string | undefined;
+  private offered = false;
+
+  constructor(context: vscode.ExtensionContext) {
+    this.environment = vscode.Uri.joinPath(context.globalStorageUri, "environment").fsPath;
+    const names = settingNames(context.extension.packageJSON).filter(
+      (name) => !name.startsWith("client."),
+    );
+    this.server = new Server(this.log, names, {
+      prepare: (client) => {
+        client.onNotification(protocol.statusChanged, (it) => {
+          this.status.setStatus(it);
+        });
+        client.onNotification(protocol.silence, (it) => {
+          this.status.setSilence(it);
+        });
+        client.onNotification(protocol.draft, (it) => {
+          this.confidence.showDraft(it);
+        });
+      },
+      middleware: {
+        provideInlineCompletionItems: async (document, position, inlineContext, token, next) => {
+          const result = await next(document, position, inlineContext, token);
+          return token.isCancellationRequested
+            ? null
+            : this.ghost.present(document, position, inlineContext, result);
+        },
+        executeCommand: (command, args, next) => {
+          if (command === protocol.ACCEPTED_COMMAND) this.shown.clear();
+          return next(command, args) as unknown;
+        },
+      },
+      running: () => {
+        void vscode.commands.executeCommand("setContext", "midfill.running", true);
+        void this.askStatus();
+      },
+      ended: (message) => {
+        void vscode.commands.executeCommand("setContext", "midfill.running", false);
+        this.shown.clear();
+        if (message === undefined) this.status.setPhase("starting", "starting again …");
+        else void this.gaveUp(message);
+      },
+    });
+    this.subscriptions = [
+      ...registerCommands({
+        log: this.log,
+        client: this.client.bind(this),
+        program: () => this.program,
+        restart: () => this.start(),
+        install: () => this.install(),
+        setStatus: (it) => {
+          this.status.setStatus(it);
+        },
+      }),
+      ...registerAccepting({ shown: this.shown, client: this.client.bind(this) }),
+      vscode.commands.registerCommand(PART_ACCEPTED_COMMAND, (id: string, length: number) =>
+        this.client()?.sendNotification(protocol.didAccept, { id, kind: "sure", length }),
+      ),
+      vscode.workspace.onDidChangeConfiguration((event) => void this.reconfigure(event)),
+      vscode.workspace.onDidGrantWorkspaceTrust(() => {
+        if (this.client() === undefined) void this.start();
+      }),
+      this.server,
+      this.shown,
+      this.confidence,
+      this.status,
+      this.log,
+    ];
+  }
+
+  /** Look for the program and run it as the language server. */
+  async start(): Promise<void> {
+    this.status.setPhase("starting");
+    const found = await this.find();
+    if (found.kind === "missing") {
+      this.program = undefined;
+      this.status.setPhase("missing", found.message);
+      if (!this.offered) void this.install(found.message);
+      return;
+    }
+    this.log.info(`Using ${found.command}, found in ${found.where}.`);
+    this.program = found.command;
+    await this.server.start(found.command);
+  }
+
+  dispose(): void {
+    for (const subscription of this.subscriptions) subscription.dispose();
+  }
+
+  private client(): ReturnType<() => Server["running"]> {
+    return this.server.running;
+  }
+
+  private find(): Promise<Found> {
+    const folders = vscode.workspace.isTrusted ? (vscode.workspace.workspaceFolders ?? []) : [];
+    return findServer({
+      setting: clientSettings().serverPath,
+      roots: folders.filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri.fsPath),
+      environment: this.environment,
+      path: process.env["PATH"] ?? "",
+    });
+  }
+
+  /** Offer to install, unless a program is there by now; then start it. */
+  private async install(message?: string): Promise<void> {
+    this.offered = true;
+    const found = await this.find();
+    const ready =
+      found.kind === "found" ||
+      (await offerInstall(message ?? found.message, this.environment, this.log));
+    if (ready) await this.start();
+  }
+
+  private async askStatus(): Promise<void> {
+    this.status.setPhase("ready");
+    try {
+      const status = await this.client()?.sendRequest(protocol.getStatus, {});
+      if (status) this.status.setStatus(status);
+    } catch (error) {
+      this.log.warn(`The language server does not tell its status: ${String(error)}`);
+    }
+  }
+
+  private async gaveUp(message: string): Promise<void> {
+    this.status.setPhase("error", message);
+    const again = "Start Again";
+    const choice = await vscode.window.showErrorMessage(`Midfill: ${message}`, again, "Show Log");
+    if (choice === again) await this.start();
+    else if (choice) this.log.show();
+  }
+
+  private async reconfigure(event: vscode.ConfigurationChangeEvent): Promise<void> {
+    if (event.affectsConfiguration(`${SECTION}.client.serverPath`)) await this.start();
+    else if (event.affectsConfiguration(SECTION)) await this.server.settingsChanged();
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * Between the language server's answer and VS Code's ghost text: remembers what is shown, parts
+ * the sure from the unsure, explains an explicit request that came to nothing.
+ */
+import * as vscode from "vscode";
+import type { LanguageClient } from "vscode-languageclient/node";
+import { say } from "./commands";
+import type { Confidence } from "./confidence";
+import * as protocol from "./protocol";
+import { clientSettings } from "./settings";
+import { suggestionOf, type Shown } from "./shown";
+import { consumed, cutAt, type Suggestion } from "./suggestion";
+
+/** Runs after VS Code accepted a sure part whose unsure tail we drew. */
+export const PART_ACCEPTED_COMMAND = "midfill.partAccepted";
+
+type Items = vscode.InlineCompletionItem[];
+type Result = Items | vscode.InlineCompletionList | null | undefined;
+
+export class Ghost {
+  constructor(
+    private readonly shown: Shown,
+    private readonly confidence: Confidence,
+    private readonly client: () => LanguageClient | undefined,
+    private readonly answered: (document: vscode.TextDocument) => void,
+  ) {}
+
+  /** What VS Code is to show for an answer. */
+  present(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    context: vscode.InlineCompletionContext,
+    result: Result,
+  ): Items | null {
+    const items = Array.isArray(result) ? result : (result?.items ?? []);
+    const [first] = items;
+    if (first === undefined) {
+      this.shown.clear();
+      this.confidence.clear(document);
+      if (context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke) {
+        void this.explain(document);
+      }
+      return null;
+    }
+    const start = first.range?.start ?? position;
+    const known = items.map(suggestionOf).filter((item) => item !== undefined);
+    this.shown.set(document, start, known);
+    this.answered(document);
+    const typed = document.getText(new vscode.Range(start, position));
+    return this.part(items, known, { document, position, typed });
+  }
+
+  private part(
+    items: Items,
+    [suggestion]: readonly Suggestion[],
+    at: { document: vscode.TextDocument; position: vscode.Position; typed: string },
+  ): Items {
+    const [first, ...others] = items;
+    const dim = clientSettings().unsure === "dim" && others.length === 0;
+    const taken = dim && suggestion ? consumed(suggestion.text, at.typed) : undefined;
+    const end = suggestion && taken !== undefined ? cutAt(suggestion, taken) : undefined;
+    if (!first || !suggestion || end === undefined) {
+      this.confidence.clear(at.document);
+      return items;
+    }
+    this.confidence.showTail(at.document, at.position, suggestion.text.slice(end));
+    const sure = new vscode.InlineCompletionItem(suggestion.text.slice(0, end), first.range);
+    sure.command = {
+      command: PART_ACCEPTED_COMMAND,
+      title: "Accepted",
+      arguments: [suggestion.id, end],
+    };
+    return [sure];
+  }
+
+  /** Somebody asked, so nothing needs a reason, said once and briefly. */
+  private async explain(document: vscode.TextDocument): Promise<void> {
+    const client = this.client();
+    const reason = await client?.sendRequest(protocol.why, {
+      textDocument: client.code2ProtocolConverter.asTextDocumentIdentifier(document),
+    });
+    if (reason) say(reason.message);
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Makes a private environment with the command `midfill`, after the user agreed, with progress.
+ *
+ * It lives in the extension's own storage and touches no other environment.
+ */
+import { spawn } from "node:child_process";
+import { mkdir, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { createInterface } from "node:readline";
+import * as vscode from "vscode";
+import { findPython, inEnvironment } from "./find";
+import { clientSettings } from "./settings";
+
+const CREATE = "Create Environment";
+const LOCATE = "Choose the Program…";
+
+/** Ask what to do about a missing server; true when there is one afterwards. */
+export async function offerInstall(
+  message: string,
+  environment: string,
+  log: vscode.LogOutputChannel,
+): Promise<boolean> {
+  const wanted = clientSettings().package;
+  const choice = await vscode.window.showInformationMessage(
+    `${message} Midfill can make a private Python environment in the extension's storage and ` +
+      `install \`${wanted}\` there (about 1 GB with the local engine).`,
+    CREATE,
+    LOCATE,
+  );
+  if (choice === CREATE) return createEnvironment(environment, wanted, log);
+  return choice === LOCATE && locate();
+}
+
+async function locate(): Promise<boolean> {
+  const [file] = (await vscode.window.showOpenDialog({ title: "The command midfill" })) ?? [];
+  if (file === undefined) return false;
+  await vscode.workspace
+    .getConfiguration("midfill")
+    .update("client.serverPath", file.fsPath, vscode.ConfigurationTarget.Global);
+  return true;
+}
+
+async function createEnvironment(
+  environment: string,
+  wanted: string,
+  log: vscode.LogOutputChannel,
+): Promise<boolean> {
+  const python = await findPython(clientSettings().python);
+  if (python === undefined) {
+    await explain(
+      "Midfill needs Python 3.11 or newer with the module venv. Install it, or name one in the " +
+        "setting midfill.client.python.",
+      log,
+    );
+    return false;
+  }
+  try {
+    await vscode.window.withProgress(
+      {
+        location: vscode.ProgressLocation.Notification,
+        title: "Midfill",
+        cancellable: true,
+      },
+      (progress, token) => build(python, environment, wanted, { log, progress, token }),
+    );
+    return true;
+  } catch (error) {
+    await rm(environment, { recursive: true, force: true });
+    if (!(error instanceof vscode.CancellationError)) {
+      await explain(`The environment could not be made: ${String(error)}`, log);
+    }
+    return false;
+  }
+}
+
+async function explain(message: string, log: vscode.LogOutputChannel): Promise<void> {
+  log.error(message);
+  if (await vscode.window.showErrorMessage(message, "Show Log")) log.show();
+}
+
+interface Watchers {
+  readonly log: vscode.LogOutputChannel;
+  readonly progress: vscode.Progress<{ message: string }>;
+  readonly token: vscode.CancellationToken;
+}
+
+async function build(
+  python: string[],
+  environment: string,
+  wanted: string,
+  watchers: Watchers,
+): Promise<void> {
+  await mkdir(dirname(environment), { recursive: true });
+  watchers.progress.report({ message: "creating the environment …" });
+  await step([...python, "-m", "venv", "--clear", environment], watchers);
+  watchers.progress.report({ message: `installing ${wanted} …` });
+  const pip = [inEnvironment(environment, "python"), "-m", "pip", "--disable-pip-version-check"];
+  await step([...pip, "install", "--progress-bar", "off", wanted], watchers);
+}
+
+/** Run one command; its lines are logged and the last one is shown. */
+function step(
+  [command = "", ...args]: string[],
+  { log, progress, token }: Watchers,
+): Promise<void> {
+  log.info(`$ ${[command, ...args].join(" ")}`);
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    let last = "";
+    const onLine = (line: string): void => {
+      log.info(line);
+      last = line.trim() || last;
+      progress.report({ message: last.length > 80 ? `${last.slice(0, 79)}…` : last });
+    };
+    createInterface(child.stdout).on("line", onLine);
+    createInterface(child.stderr).on("line", onLine);
+    const stopping = token.onCancellationRequested(() => child.kill());
+    child.on("error", reject);
+    child.on("close", (code) => {
+      stopping.dispose();
+      if (token.isCancellationRequested) reject(new vscode.CancellationError());
+      else if (code === 0) resolve();
+      else reject(new Error(last || `${command} ended with code ${String(code)}`));
+    });
+  });
+}

@@ -1,0 +1,127 @@
+/**
+ * What is on the screen now: the suggestions of the last answer, and which of them is selected.
+ *
+ * VS Code tells extensions neither when ghost text is shown nor which candidate is selected nor
+ * how much was accepted, so this keeps account of it. It changes no document and draws nothing.
+ */
+import * as vscode from "vscode";
+import type { Acceptance } from "./protocol";
+import { consumed, type Suggestion } from "./suggestion";
+
+/** Ghost text that stood this long without being overtaken counts as shown. */
+const SHOWN_AFTER_MS = 100;
+
+interface Answer {
+  readonly document: vscode.TextDocument;
+  /** Start of the range that the items replace. */
+  readonly start: vscode.Position;
+  readonly items: readonly Suggestion[];
+}
+
+/** The selected suggestion and how much of it stands before the cursor already. */
+export interface Current {
+  readonly document: vscode.TextDocument;
+  readonly start: vscode.Position;
+  readonly cursor: vscode.Position;
+  readonly suggestion: Suggestion;
+  readonly taken: number;
+}
+
+export class Shown implements vscode.Disposable {
+  private answer: Answer | undefined;
+  private index = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private reported: string | undefined;
+  private readonly subscriptions: vscode.Disposable[];
+  private readonly changedEmitter = new vscode.EventEmitter<void>();
+  readonly onDidChange = this.changedEmitter.event;
+
+  /** `report` is called once for each suggestion that was seen. */
+  constructor(private readonly report: (id: string) => void) {
+    this.subscriptions = [
+      this.changedEmitter,
+      vscode.workspace.onDidChangeTextDocument((event) => {
+        this.follow(event);
+      }),
+      vscode.window.onDidChangeActiveTextEditor(() => {
+        this.clear();
+      }),
+    ];
+  }
+
+  /** Remember an answer; items that other extensions' middleware made are not ours. */
+  set(document: vscode.TextDocument, start: vscode.Position, items: readonly Suggestion[]): void {
+    const selected = this.answer?.items[this.index]?.id;
+    this.answer = { document, start, items };
+    this.index = Math.max(
+      0,
+      items.findIndex((item) => item.id === selected),
+    );
+    this.announce();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      this.reportSeen();
+    }, SHOWN_AFTER_MS);
+  }
+
+  clear(): void {
+    clearTimeout(this.timer);
+    if (this.answer === undefined) return;
+    this.answer = undefined;
+    this.index = 0;
+    this.announce();
+  }
+
+  /** The next candidate is selected, or the previous one. */
+  cycle(step: 1 | -1): void {
+    const count = this.answer?.items.length ?? 0;
+    if (count > 0) this.index = (this.index + step + count) % count;
+    this.announce();
+  }
+
+  /** What the user sees, if it still agrees with the document. */
+  current(): Current | undefined {
+    const editor = vscode.window.activeTextEditor;
+    const suggestion = this.answer?.items[this.index];
+    if (!this.answer || !suggestion || editor?.document !== this.answer.document) return undefined;
+    const { document, start } = this.answer;
+    const cursor = editor.selection.active;
+    if (cursor.isBefore(start)) return undefined;
+    const taken = consumed(suggestion.text, document.getText(new vscode.Range(start, cursor)));
+    return taken === undefined ? undefined : { document, start, cursor, suggestion, taken };
+  }
+
+  dispose(): void {
+    this.clear();
+    for (const subscription of this.subscriptions) subscription.dispose();
+  }
+
+  private follow(event: vscode.TextDocumentChangeEvent): void {
+    const { answer } = this;
+    if (answer?.document !== event.document || event.contentChanges.length === 0) return;
+    const before = event.contentChanges.some((change) => change.range.start.isBefore(answer.start));
+    // The selection is updated after this event, so agreement is looked at when it is needed.
+    if (before) this.clear();
+  }
+
+  private reportSeen(): void {
+    const id = this.current()?.suggestion.id;
+    if (id === undefined || id === this.reported) return;
+    this.reported = id;
+    this.report(id);
+  }
+
+  private announce(): void {
+    void vscode.commands.executeCommand("setContext", "midfill.shown", this.answer !== undefined);
+    this.changedEmitter.fire();
+  }
+}
+
+/** The suggestion behind an item of the language server; `undefined` for foreign items. */
+export function suggestionOf(
+  item: vscode.InlineCompletionItem,
+): (Suggestion & { acceptance: Acceptance }) | undefined {
+  const acceptance = item.command?.arguments?.[0] as Acceptance | undefined;
+  if (acceptance === undefined || typeof item.insertText !== "string") return undefined;
+  return { id: acceptance.id, text: item.insertText, sure: acceptance.sure, acceptance };
+}

@@ -1,0 +1,100 @@
+/** The one item in the status bar: what state Midfill is in, and why it shows nothing. */
+import * as vscode from "vscode";
+import type { Silence, Status } from "./protocol";
+import { lastFigures, reasonLabel, statusText, type Phase } from "./reasons";
+
+const LINKS: [command: string, title: string][] = [
+  ["midfill.why", "Why nothing?"],
+  ["midfill.snooze", "Snooze"],
+  ["midfill.showLog", "Log"],
+  ["midfill.doctor", "Doctor"],
+];
+const WARNING = new vscode.ThemeColor("statusBarItem.warningBackground");
+
+export class StatusItem implements vscode.Disposable {
+  private readonly item = vscode.window.createStatusBarItem(
+    "midfill.status",
+    vscode.StatusBarAlignment.Right,
+    100,
+  );
+  private phase: Phase = "starting";
+  private message = "";
+  private status: Status | undefined;
+  /** The last silence of each open document; gone when something is shown there. */
+  private readonly silences = new Map<string, Silence>();
+  private readonly subscriptions: vscode.Disposable[];
+
+  constructor() {
+    this.item.name = "Midfill";
+    this.item.command = "midfill.menu";
+    this.subscriptions = [
+      vscode.window.onDidChangeActiveTextEditor(() => {
+        this.draw();
+      }),
+      vscode.workspace.onDidCloseTextDocument((document) => {
+        this.silences.delete(document.uri.toString());
+      }),
+    ];
+    this.draw();
+    this.item.show();
+  }
+
+  /** What the language server says of itself and the engine. */
+  setStatus(status: Status): void {
+    this.status = status;
+    this.setPhase(status.state, status.message);
+  }
+
+  /** What this extension knows when there is no server to say anything. */
+  setPhase(phase: Phase, message = ""): void {
+    this.phase = phase;
+    this.message = message;
+    this.draw();
+  }
+
+  setSilence(silence: Silence): void {
+    this.silences.set(silence.uri, silence);
+    this.draw();
+  }
+
+  clearSilence(document: vscode.TextDocument): void {
+    if (this.silences.delete(document.uri.toString())) this.draw();
+  }
+
+  dispose(): void {
+    this.item.dispose();
+    for (const subscription of this.subscriptions) subscription.dispose();
+  }
+
+  private silence(): Silence | undefined {
+    const uri = vscode.window.activeTextEditor?.document.uri.toString();
+    return uri === undefined ? undefined : this.silences.get(uri);
+  }
+
+  private draw(): void {
+    const silence = this.silence();
+    this.item.text = statusText(this.phase, this.status?.progress, silence?.code);
+    this.item.tooltip = this.tooltip(silence);
+    this.item.backgroundColor =
+      this.phase === "error" || this.phase === "missing" ? WARNING : undefined;
+    const spoken = this.item.text.replace(/\$\([^)]*\)\s*/, "");
+    this.item.accessibilityInformation = { label: spoken, role: "button" };
+  }
+
+  private tooltip(silence: Silence | undefined): vscode.MarkdownString {
+    const text = new vscode.MarkdownString("**Midfill**", true);
+    text.isTrusted = { enabledCommands: LINKS.map(([command]) => command) };
+    const paragraph = (words: string | undefined): void => {
+      // Names of models and files are not ours: as text they cannot become links.
+      if (words) text.appendMarkdown("\n\n").appendText(words);
+    };
+    paragraph(this.message);
+    if (silence && reasonLabel(silence.code)) paragraph(`Nothing shown: ${silence.message}`);
+    paragraph(this.status?.last && lastFigures(this.status.last));
+    const { model, device } = this.status ?? {};
+    if (model) paragraph(device ? `${model} on ${device}` : model);
+    const links = LINKS.map(([command, title]) => `[${title}](command:${command})`);
+    text.appendMarkdown(`\n\n${links.join(" · ")}`);
+    return text;
+  }
+}
