@@ -23,16 +23,11 @@ const HEALTHY_MS = 60_000;
 /** Documents of these schemes are completed: files, new files and the cells of notebooks. */
 const SCHEMES = ["file", "untitled", "vscode-notebook-cell", "vscode-vfs"];
 
-/** Errors of single requests belong in the log: a popup for each key would drive anybody off. */
+/** Everything is logged and nothing pops up: the status bar item and `ended` tell the user. */
 class QuietClient extends LanguageClient {
-  override handleFailedRequest: LanguageClient["handleFailedRequest"] = (
-    type,
-    token,
-    error,
-    fallback,
-    _notify,
-    throwOnCancel,
-  ) => super.handleFailedRequest(type, token, error, fallback, false, throwOnCancel);
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
 }
 
 export interface Hooks {

@@ -1,0 +1,297 @@
+"""A VS Code in a browser: code-server with the packaged extension, seen and typed at by Playwright.
+
+Owns processes, profiles and what of the workbench's page means what. Knows nothing of any test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+#: Longest wait for anything; a loaded CI machine is slow, and waiting costs nothing when it is not.
+PATIENCE_S = 60
+POLL_S = 0.05
+BROWSER_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+#: A quiet workbench; without these a welcome page or a chat pane owns the focus.
+USER_SETTINGS: dict[str, Any] = {
+    "workbench.startupEditor": "none",
+    "workbench.secondarySideBar.defaultVisibility": "hidden",
+    "chat.disableAIFeatures": True,
+    "telemetry.telemetryLevel": "off",
+    "workbench.enableExperiments": False,
+    "workbench.tips.enabled": False,
+    "editor.minimap.enabled": False,
+    "editor.fontFamily": "DejaVu Sans Mono",
+    "files.autoSave": "off",
+    "git.enabled": False,
+    "security.workspace.trust.enabled": False,
+}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What `provide.py` found: commands and the extension's package."""
+
+    code_server: Path
+    chromium: Path
+    package: Path
+
+
+async def until(what: str, look: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    """Poll until ``look`` gives something true; it may be a coroutine function."""
+    end = time.monotonic() + patience_s
+    while True:
+        value = look()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise TimeoutError(f"waited {patience_s:.0f} s for {what}")
+        await asyncio.sleep(POLL_S)
+
+
+class CodeServer:
+    """One code-server with a profile of its own below ``home``."""
+
+    def __init__(self, installation: Installation, home: Path, env: Mapping[str, str]) -> None:
+        self.installation, self.home = installation, home
+        self.workspace = home / "work space"
+        self.workspace.mkdir(parents=True)
+        self.env = {**os.environ, "HOME": str(home), "EXTENSIONS_GALLERY": "{}", **env}
+        self.env.pop("VSCODE_IPC_HOOK_CLI", None)
+        self.port = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    def settings(self, machine: Mapping[str, Any], user: Mapping[str, Any] | None = None) -> None:
+        """Write the profile's settings; those of scope ``machine`` have a file of their own."""
+        for scope, values in (("Machine", machine), ("User", {**USER_SETTINGS, **(user or {})})):
+            path = self.home / "data" / scope / "settings.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(values))
+
+    async def start(self) -> None:
+        """Install the extension, start the server and wait until it answers."""
+        (self.home / "config.yaml").write_text("auth: none\n")
+        installing = await self._run("--install-extension", str(self.installation.package))
+        if await installing.wait():
+            raise RuntimeError((await installing.stdout.read()).decode())  # type: ignore[union-attr]
+        self.port = _free_port()
+        address = f"127.0.0.1:{self.port}"
+        self._process = await self._run(
+            "--auth", "none", "--bind-addr", address, "--ignore-last-opened", str(self.workspace)
+        )
+        async with aiohttp.ClientSession() as session:
+
+            async def healthy() -> bool:
+                try:
+                    async with session.get(f"http://{address}/healthz") as response:
+                        return response.status == 200
+                except aiohttp.ClientError:
+                    return False
+
+            await until("code-server", healthy)
+
+    async def stop(self) -> None:
+        """End it and what it started."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
+            await self._process.wait()
+
+    def url(self, file: Path) -> str:
+        """Address of a window with the workspace and one open file."""
+        remote = f"vscode-remote://127.0.0.1:{self.port}{file}"
+        payload = json.dumps([["openFile", remote]])
+        return (
+            f"http://127.0.0.1:{self.port}/?folder={quote(str(self.workspace))}"
+            f"&payload={quote(payload)}"
+        )
+
+    def write(self, name: str, text: str) -> Path:
+        """A file of the workspace, byte for byte."""
+        path = self.workspace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+        return path
+
+    async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            str(self.installation.code_server),
+            "--config",
+            str(self.home / "config.yaml"),
+            "--user-data-dir",
+            str(self.home / "data"),
+            "--extensions-dir",
+            str(self.home / "extensions"),
+            "--disable-telemetry",
+            "--disable-update-check",
+            *arguments,
+            env=self.env,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+
+
+class Window:
+    """One browser page with a workbench."""
+
+    def __init__(self, server: CodeServer, page: Any) -> None:
+        self.server, self.page = server, page
+        self.file: Path | None = None
+
+    async def open(self, file: Path) -> None:
+        """Load the workbench with a file and wait until its text can be clicked."""
+        self.file = file
+        await self.page.goto(self.server.url(file))
+        await self.page.wait_for_selector(".editor-instance .view-line", timeout=PATIENCE_S * 1000)
+        await self.focus()
+
+    async def show(self, file: Path) -> None:
+        """Open a further file in the same window, by its name."""
+        await self.page.keyboard.press("Control+P")
+        await self.page.keyboard.type(file.name)
+        row = f'.quick-input-list .monaco-list-row.focused:has-text("{file.name}")'
+        await self.page.wait_for_selector(row)
+        await self.page.keyboard.press("Enter")
+        await self.page.wait_for_selector(f'.tab.active[data-resource-name="{file.name}"]')
+        self.file = file
+        await self.focus()
+
+    async def focus(self) -> None:
+        """Put the focus and the cursor into the text."""
+        await self.page.click(".editor-instance .view-lines .view-line >> nth=0")
+        await self.press("Control+Home")
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, by Playwright's names."""
+        for key in keys:
+            await self.page.keyboard.press(key)
+
+    async def type(self, text: str, delay_ms: float = 30) -> None:
+        """Type as a person would."""
+        await self.page.keyboard.type(text, delay=delay_ms)
+
+    async def cursor(self, line: int, character: int) -> None:
+        """Put the cursor somewhere, both counted from 0."""
+        await self.press("Control+Home", *["ArrowDown"] * line, "Home", "Home")
+        await self.press("Home", *["ArrowRight"] * character)
+
+    async def command(self, title: str) -> None:
+        """Run a command by its title in the palette."""
+        await self.press("F1")
+        await self.page.wait_for_selector(".quick-input-widget:not([style*='display: none'])")
+        await self.page.keyboard.type(title)
+        await self.page.wait_for_selector(
+            f'.quick-input-list .monaco-list-row.focused:has-text("{title}")'
+        )
+        await self.press("Enter")
+
+    async def ghost(self) -> str:
+        """The ghost text: the rest of the first line, then further lines."""
+        return _plain(await self.page.evaluate(_GHOST))
+
+    async def drawn(self) -> str:
+        """What the extension itself drew after the cursor: unsure tails and drafts."""
+        return _plain(await self.page.evaluate(_DRAWN))
+
+    async def status(self) -> str:
+        """Text of the status bar item."""
+        return _plain(await self.page.evaluate(_STATUS))
+
+    async def saved(self) -> str:
+        """The document, read from the disk after saving it."""
+        await self.press("Control+S")
+        await self.page.wait_for_selector(".tab.active:not(.dirty)")
+        assert self.file is not None
+        return self.file.read_bytes().decode()
+
+    async def sees(self, text: str) -> None:
+        """Wait for this ghost text."""
+        await self._wait("ghost text", self.ghost, text)
+
+    async def says(self, text: str) -> None:
+        """Wait until the status bar item holds this."""
+        await self._wait("status", self.status, text, exact=False)
+
+    async def _wait(self, what: str, look: Any, text: str, *, exact: bool = True) -> None:
+        seen = ""
+
+        async def matches() -> bool:
+            nonlocal seen
+            seen = await look()
+            return seen == text if exact else text in seen
+
+        try:
+            await until(what, matches, 20)
+        except TimeoutError:
+            raise AssertionError(f"{what}: waited for {text!r}, saw {seen!r}") from None
+
+    async def keep(self, path: Path) -> None:
+        """Keep a picture of the window."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        await self.page.screenshot(path=path)
+
+
+_GHOST = """() => {
+  const editor = document.querySelector(".editor-instance");
+  if (!editor) return "";
+  const text = (node) => node.textContent ?? "";
+  const first = [...editor.querySelectorAll(".ghost-text-decoration, .ghost-text-decoration-preview")]
+    .map(text).join("");
+  const rest = [...editor.querySelectorAll(".suggest-preview-text")]
+    .flatMap((node) => [...node.querySelectorAll(".view-line")].map(text));
+  return [first, ...rest].join("\\n").replace(/\\n+$/, "");
+}"""
+_DRAWN = """() => [...document.querySelectorAll(".editor-instance .view-line span[class*='ced-']")]
+  .map((node) => getComputedStyle(node, "::after").content)
+  .filter((content) => content !== "none" && content !== "normal")
+  .map((content) => JSON.parse(content)).join("")"""
+_STATUS = """() => [...document.querySelectorAll(".statusbar-item")]
+  .filter((node) => node.id === "midfill.midfill.midfill.status" || node.id.endsWith("midfill.status"))
+  .map((node) => node.textContent).join("")"""
+
+
+def _plain(text: str) -> str:
+    """Monaco draws blanks as U+00A0 and keeps empty lines open with U+200B."""
+    return text.replace("\u00a0", " ").replace("\u200b", "")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def browser(chromium: Path) -> AsyncIterator[Any]:
+    """A headless Chromium."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        running = await playwright.chromium.launch(
+            executable_path=str(chromium), args=list(BROWSER_ARGUMENTS)
+        )
+        try:
+            yield running
+        finally:
+            await running.close()
