@@ -1,0 +1,43 @@
+"""``midfill train``: convert, corpus, run, export, eval.
+
+Owns the table of steps; each is imported when it is called, and builds its own parser.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from midfill_engine.wire import MidfillError
+
+STEPS = {
+    "convert": "an autoregressive checkpoint to a block-diffusion one, not yet trained",
+    "corpus": "packages and folders to training text",
+    "run": "train a checkpoint on a corpus",
+    "export": "a checkpoint in another precision",
+    "eval": "measure a checkpoint on held-out code",
+}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one step and return its exit code."""
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: midfill train STEP [ARGUMENTS]\n")
+        print("\n".join(f"  {name:<8} {help_}" for name, help_ in STEPS.items()))
+        print("\n`midfill train STEP --help` says more.")
+        return 0 if argv else 2
+    if argv[0] not in STEPS:
+        print(f"midfill train: unknown step {argv[0]!r}. Try --help.", file=sys.stderr)
+        return 2
+    module = importlib.import_module(f"midfill_train.commands.{argv[0]}")
+    try:
+        code: int = module.main(argv[1:])
+    except (MidfillError, FileNotFoundError) as error:
+        print(f"midfill train {argv[0]}: {error}", file=sys.stderr)
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,118 @@
+"""``midfill train run``: train a checkpoint on a corpus.
+
+One process: ``midfill train run …``; several GPUs:
+``torchrun --nproc-per-node 2 -m midfill_train.commands.run …``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch.utils.data import DataLoader
+
+from midfill_train.data.marks import Marks, read_marks
+from midfill_train.data.noise import MIN_WIDTH
+from midfill_train.data.pack import MAX_CONTEXT, MAX_MIDDLE, PackedBatches
+from midfill_train.learn.loop import Run, Trainer
+from midfill_train.learn.schedule import Schedule
+from midfill_train.learn.workers import Workers
+from midfill_train.model import files
+
+BLOCK = 32
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train, and write int4 exports into ``--out``."""
+    args = _parser().parse_args(argv)
+    workers = Workers.join()
+    marks = read_marks(args.checkpoint)
+    batches = DataLoader(
+        PackedBatches(
+            args.corpus,
+            args.checkpoint,
+            block_size=BLOCK,
+            rows=args.rows,
+            length=args.length,
+            seed=args.seed * 1000 + workers.rank,
+        ),
+        batch_size=None,
+        num_workers=args.loaders,
+        prefetch_factor=4 if args.loaders else None,
+        pin_memory=workers.device.type == "cuda",
+    )
+    source = iter(batches)  # the loaders start before this process touches the weights
+    network = files.load(args.checkpoint).to(workers.device)
+    run = Run(
+        Schedule(args.rate, rounding=args.rounding),
+        seconds=args.minutes * 60,
+        steps=args.steps,
+        chunk=args.chunk,
+        log_every=args.log_every,
+        save_at=tuple(args.save_at),
+    )
+    trainer = Trainer(network, run, workers, eom=marks.eom)
+    state = args.out / "state.pt"
+    if args.resume and state.exists():
+        trainer.load_state(state)
+
+    def save(name: str) -> None:
+        if not workers.leads:
+            return
+        folder = args.out / name
+        files.save(network, folder, like=args.checkpoint, diffusion=trained(marks))
+        if args.resume:
+            trainer.save_state(state)
+        print(f"saved {folder}", flush=True)
+
+    trainer.fit(source, on_save=save, say=lambda line: print(line, flush=True))
+    workers.leave()
+    return 0
+
+
+def trained(marks: Marks) -> dict[str, object]:
+    """What ``config.json`` says of the layout that this training used."""
+    return {
+        "near_token_id": marks.near,
+        "middle_token_id": marks.middle,
+        "trained_segments": ["snippets", "far_suffix", "path", "prefix", "near_suffix"],
+        "trained_block_widths": list(range(MIN_WIDTH, BLOCK + 1)),
+        "token_editing": True,
+        "trained_context_tokens": MAX_CONTEXT,
+        "trained_middle_tokens": MAX_MIDDLE,
+        "layout": "[<|file_sep|> other-path \\n text]* <|fim_suffix|> S_far <|fim_prefix|> "
+        "[<|file_sep|> path \\n] P [<|fim_suffix|> S_near <|fim_middle|>] then blocks of 4 to 32: "
+        "the first token of a block from the causal row before it, the rest <|fim_pad|> masks "
+        "predicting their own position; the middle ends with <|endoftext|>. S_near (to the first, "
+        "second ... tenth newline of the suffix) was there in half of the training; without it "
+        "the whole suffix is S_far",
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="midfill train run", description=__doc__)
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, help="Midfill checkpoint to go on from")
+    add("--corpus", required=True, type=Path, help="folder that `midfill train corpus` wrote: its train part")
+    add("--out", required=True, type=Path, help="folder for the exports")
+    add("--minutes", type=float, default=0.0, help="end after so many minutes")
+    add("--steps", type=int, default=0, help="end after so many steps")
+    add("--rate", type=float, default=6e-5, help="peak learning rate")
+    add("--rounding", type=float, default=0.7, help="share of the run after which weights are "
+        "rounded in the forward pass")
+    add("--rows", type=int, default=14, help="packed rows a step and process")
+    add("--length", type=int, default=4096, help="positions a row")
+    add("--chunk", type=int, default=8192, help="rows of logits at a time")
+    add("--loaders", type=int, default=2, help="processes that draw batches, a GPU")
+    add("--log-every", type=int, default=50)
+    add("--save-at", type=float, nargs="*", default=[0.5], help="shares of the run at which an "
+        "export is written besides the last")
+    add("--resume", action="store_true", help="keep state in --out, and go on from it")
+    add("--seed", type=int, default=1)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Source packages to training text: read, cleaned, deduplicated, decontaminated, split."""

@@ -1,0 +1,1 @@
+"""Documents to training rows: cuts, layout, noise, packing."""

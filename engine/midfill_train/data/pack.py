@@ -1,0 +1,198 @@
+"""Packed batches: cuts side by side in rows of fixed length, drawn without end.
+
+Owns the mixture (languages, plain text, snippets, paths) and the packing. One process draws one
+stream; streams differ by their seed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch.utils.data import IterableDataset, get_worker_info
+
+from midfill_train.corpus.store import Corpus, Document
+from midfill_train.data import layout
+from midfill_train.data.cuts import cut
+from midfill_train.data.marks import Marks, read_marks
+from midfill_train.data.rows import Rows, build
+
+LANGUAGE_SHARES = {
+    "python": 0.46,
+    "typescript": 0.11,
+    "javascript": 0.10,
+    "go": 0.09,
+    "rust": 0.08,
+    "c": 0.04,
+    "cpp": 0.05,
+    "java": 0.07,
+}
+PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
+MAX_CONTEXT, MAX_MIDDLE = 2300, 126
+
+Batch = dict[str, torch.Tensor]
+
+
+@dataclass(slots=True)
+class Sampler:
+    """Draws cuts of a corpus as `Rows`."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    marks: Marks
+    block_size: int
+    rng: random.Random
+    shares: dict[str, float] = field(default_factory=lambda: dict(LANGUAGE_SHARES))
+    _by_language: dict[str, NDArray[np.int64]] = field(init=False)
+    _chances: dict[str, NDArray[np.float64]] = field(init=False)
+    _by_package: dict[str, list[int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        languages = np.array(self.corpus.languages)
+        self._by_language = {name: np.flatnonzero(languages == name) for name in self.shares}
+        self.shares = {n: s for n, s in self.shares.items() if len(self._by_language[n])}
+        roots = np.sqrt(self.corpus.sizes())
+        self._chances = {n: np.cumsum(roots[self._by_language[n]]) for n in self.shares}
+        self._by_package = {}
+        for i, package in enumerate(self.corpus.packages):
+            self._by_package.setdefault(package, []).append(i)
+
+    def __iter__(self) -> Iterator[Rows]:
+        while True:
+            rows = self._plain() if self.rng.random() < PLAIN_SHARE else self._cut()
+            if rows is not None:
+                yield rows
+
+    def _document(self) -> Document:
+        """A document: language by share, then by the square root of its size."""
+        name = self.rng.choices(list(self.shares), list(self.shares.values()))[0]
+        chances = self._chances[name]
+        at = np.searchsorted(chances, self.rng.random() * chances[-1], side="right")
+        return self.corpus[int(self._by_language[name][at])]
+
+    def _cut(self) -> Rows | None:
+        document = self._document()
+        made = cut(self.rng, document)
+        if made is None:
+            return None
+        context = layout.context(
+            self.marks,
+            self.encode,
+            made.prefix,
+            made.suffix,
+            path=document.path if self.rng.random() < PATH_SHARE else "",
+            near=layout.near_lines(self.rng),
+            snippets=self._snippets(document) if self.rng.random() < SNIPPET_SHARE else (),
+        )
+        middle = self.encode(made.middle)
+        if len(context) > MAX_CONTEXT or len(middle) > MAX_MIDDLE:
+            return None
+        return build(self.rng, self.marks, context, middle, block_size=self.block_size)
+
+    def _plain(self) -> Rows | None:
+        """A piece of a file from left to right, so that the causal reading stays what it was."""
+        document = self._document()
+        text = document.text.decode()
+        size = int(math.exp(self.rng.uniform(math.log(500), math.log(3600))))
+        start = text.find("\n", self.rng.randrange(max(1, len(text) - size))) + 1
+        tokens = self.encode(text[start : start + size])[:900]
+        if len(tokens) < 40:
+            return None
+        head = [self.marks.prefix, self.marks.path, *self.encode(f"{document.path}\n")]
+        return build(
+            self.rng, self.marks, head, tokens, block_size=self.block_size, ends=False
+        )
+
+    def _snippets(self, document: Document) -> list[tuple[str, str]]:
+        """Pieces of other files of the same package."""
+        found = []
+        for i in self.rng.choices(self._by_package[document.package], k=self.rng.randrange(1, 3)):
+            other = self.corpus[i]
+            if other.path != document.path:
+                lines = other.text.decode().split("\n")
+                start = self.rng.randrange(max(1, len(lines) - 8))
+                text = "\n".join(lines[start : start + self.rng.randrange(4, 20)])
+                found.append((other.path, text[:900] + "\n"))
+        return found
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of ``text``; special tokens in it are text."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+
+def open_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint, which reads special tokens in user text as text."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+class PackedBatches(IterableDataset[Batch]):
+    """Batches of ``rows`` packed rows of ``length`` positions.
+
+    Each batch holds int32 tensors ``(rows, length)``: ``ids``, ``labels``, ``position``,
+    ``limit``, ``block``, ``segment`` (the cut's number in its row, -1 for padding), and float32
+    ``weight``.
+    """
+
+    def __init__(
+        self,
+        corpus: Path,
+        checkpoint: Path,
+        *,
+        block_size: int = 32,
+        rows: int,
+        length: int,
+        seed: int,
+    ) -> None:
+        self._corpus, self._checkpoint = corpus, checkpoint
+        self._block_size, self._rows, self._length, self._seed = block_size, rows, length, seed
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker: Any = get_worker_info()
+        sampler = Sampler(
+            Corpus(self._corpus),
+            open_tokenizer(self._checkpoint),
+            read_marks(self._checkpoint),
+            self._block_size,
+            random.Random(f"{self._seed}/{worker.id if worker else 0}"),
+        )
+        source = iter(sampler)
+        while True:
+            yield pack(source, self._rows, self._length)
+
+
+def pack(source: Iterator[Rows], rows: int, length: int) -> Batch:
+    """Fill a batch from ``source``; each row takes what fits until four cuts have not.
+
+    The last that did not fit opens the next row, so that long cuts are not thinned out.
+    """
+    names = [f.name for f in fields(Rows)]
+    arrays = {name: np.zeros((rows, length), np.int32) for name in names}
+    arrays["weight"] = np.zeros((rows, length), np.float32)
+    segment = np.full((rows, length), -1, np.int32)
+    waiting: Rows | None = None
+    for row in range(rows):
+        used = number = misses = 0
+        while misses < 4:
+            piece, waiting = waiting or next(source), None
+            if used + len(piece) > length:
+                misses += 1
+                waiting = piece if misses == 4 and len(piece) <= length else None
+                continue
+            place = slice(used, used + len(piece))
+            for name in names:
+                arrays[name][row, place] = getattr(piece, name)
+            segment[row, place] = number
+            used, number = used + len(piece), number + 1
+        arrays["limit"][row, used:] = 1  # padding sees padding, so that no row sees nothing
+    return {**{k: torch.from_numpy(v) for k, v in arrays.items()}, "segment": torch.from_numpy(segment)}

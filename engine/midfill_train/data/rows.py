@@ -1,0 +1,157 @@
+"""One cut as positions: [clean | noisy blocks], with what each position sees and has to say.
+
+Owns the arrays and the loss weights. Attention follows from them (`model.attention`): a clean row
+sees clean rows before it; a row of a noisy block sees its block and the clean rows before that.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from midfill_train.data import noise
+from midfill_train.data.marks import Marks
+
+#: Loss weights. The end of the middle decides whether an answer stops at all, and there is only
+#: one causal row of it a cut, against one in each noisy block.
+CAUSAL, CAUSAL_FIRST, CAUSAL_END, CAUSAL_BEFORE_END = 1.2, 2.0, 6.0, 1.8
+MASKED, MASKED_END, BEHIND_END, FAR_BEHIND_END = 1.5, 3.75, 0.18, 0.045
+WRONG, VISIBLE = 1.0, 0.06
+CONTEXT, CONTEXT_SHARE = 0.5, 0.25
+#: A row behind many masks cannot be told yet: its weight falls by e for so many of them.
+_FADE, _FADE_TO = 14.0, 0.2
+
+
+@dataclass(slots=True)
+class Rows:
+    """``N`` positions.
+
+    Attributes
+    ----------
+    ids, labels
+        Input and target tokens.
+    position
+        For the rotary embedding; a noisy block stands where its clean copy stands.
+    limit
+        Clean rows at positions below it are seen.
+    block
+        Zero for clean rows, else the number of the noisy block.
+    weight
+        Of the row's loss.
+    """
+
+    ids: NDArray[np.int32]
+    labels: NDArray[np.int32]
+    position: NDArray[np.int32]
+    limit: NDArray[np.int32]
+    block: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def build(
+    rng: random.Random,
+    marks: Marks,
+    context: list[int],
+    middle: list[int],
+    *,
+    block_size: int,
+    ends: bool = True,
+) -> Rows:
+    """Rows of one cut.
+
+    Parameters
+    ----------
+    ends
+        Whether the middle ends here; a piece of plain text does not.
+    """
+    noisy = np.random.default_rng(rng.getrandbits(64))
+    answer = [*middle, marks.eom] if ends else middle
+    clean = np.array([*context, *answer], np.int32)
+    parts = [_clean(noisy, marks, clean, len(context), ends=ends)]
+    tokens = np.array(answer, np.int32)
+    for number, start in enumerate(_anchors(rng, len(context), len(answer), ends=ends), 1):
+        parts.append(_block(noisy, marks, tokens, len(context), start, number, block_size))
+    return Rows(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Rows)))
+
+
+def _clean(
+    rng: np.random.Generator, marks: Marks, ids: NDArray[np.int32], context: int, *, ends: bool
+) -> Rows:
+    size = len(ids)
+    labels = np.append(ids[1:], marks.eom).astype(np.int32)
+    weight = ((rng.random(size) < CONTEXT_SHARE) * CONTEXT).astype(np.float32)
+    weight[labels >= marks.first_special] = 0
+    weight[size - 1] = 0
+    if ends:
+        weight[context - 1 : size - 1] = CAUSAL
+        weight[max(context - 1, size - 4) : size - 2] = CAUSAL_BEFORE_END
+        weight[context - 1] = CAUSAL_FIRST
+        weight[size - 2] = CAUSAL_END
+    position = np.arange(size, dtype=np.int32)
+    return Rows(ids, labels, position, position + 1, np.zeros(size, np.int32), weight)
+
+
+def _anchors(rng: random.Random, context: int, answer: int, *, ends: bool) -> list[int]:
+    """Where noisy blocks begin in the answer: at its front most often, else anywhere."""
+    if not ends:
+        return list(range(rng.randrange(16), max(1, answer - 32), 32))
+    if answer == 1:
+        return [0, 0]
+    count = min(12, max(6, round(context / 55))) + (2 if answer > 33 else 0)
+    return [0 if rng.random() < 0.55 else rng.randrange(answer - 1) for _ in range(count)]
+
+
+def _block(
+    rng: np.random.Generator,
+    marks: Marks,
+    answer: NDArray[np.int32],
+    context: int,
+    start: int,
+    number: int,
+    block_size: int,
+) -> Rows:
+    width = noise.width(rng, block_size)
+    labels = np.full(width, marks.eom, np.int32)
+    piece = answer[start : start + width]
+    labels[: len(piece)] = piece
+    tokens = int((labels != marks.eom).sum())
+    state = noise.draw(rng, width, tokens)
+    ids = np.where(state.wrong, _wrong(rng, labels, marks), labels)
+    ids = np.where(state.masked, marks.mask, ids).astype(np.int32)
+    at = np.arange(width, dtype=np.int32)
+    limit = np.full(width, context + start, np.int32)
+    number_of = np.full(width, number, np.int32)
+    weight = _block_weight(state, width, tokens)
+    return Rows(ids, labels, context + start + at, limit, number_of, weight)
+
+
+def _block_weight(state: noise.Noise, width: int, tokens: int) -> NDArray[np.float32]:
+    before = np.cumsum(state.masked) - state.masked
+    fade = np.maximum(np.exp(-before / _FADE), _FADE_TO)
+    weight = state.masked * MASKED * fade
+    if tokens < width:
+        weight[tokens] = MASKED_END * max(fade[tokens], 0.5)
+        weight[tokens + 1 : tokens + 5] = BEHIND_END
+        weight[tokens + 5 :] = FAR_BEHIND_END
+    if state.edited:
+        visible = ~state.masked
+        weight[visible] = np.where(state.wrong, WRONG, VISIBLE)[visible]
+    return weight.astype(np.float32)
+
+
+def _wrong(
+    rng: np.random.Generator, tokens: NDArray[np.int32], marks: Marks
+) -> NDArray[np.int32]:
+    """Wrong tokens as parallel decoding makes them: a neighbour's, another's, or any."""
+    size = len(tokens)
+    neighbour = np.roll(tokens, rng.choice([-1, 1]))
+    other = tokens[rng.integers(0, size, size)]
+    anything = rng.integers(0, marks.first_special, size)
+    kind = rng.random(size)
+    return np.where(kind < 0.4, neighbour, np.where(kind < 0.6, other, anything)).astype(np.int32)

@@ -1,0 +1,185 @@
+"""The training loop: steps until the time or the steps are over.
+
+Owns the order of a step and what is logged and saved. Knows neither cuts nor files' formats.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from midfill_train.learn.loss import Losses, RowLoss, row_loss, weighted_loss
+from midfill_train.learn.schedule import Schedule
+from midfill_train.learn.workers import Workers, flat_gradients
+from midfill_train.model.attention import build_mask
+from midfill_train.model.network import Network
+from midfill_train.model.quantise import matrices, rounded
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How long and how.
+
+    Attributes
+    ----------
+    seconds, steps
+        The run ends when either is over; zero means without limit.
+    chunk
+        Rows of logits at a time.
+    log_every, save_at
+        Steps between log lines; shares of the run at which ``on_save`` is called.
+    """
+
+    schedule: Schedule
+    seconds: float = 0.0
+    steps: int = 0
+    weight_decay: float = 0.02
+    clip: float = 1.0
+    chunk: int = 8192
+    log_every: int = 50
+    save_at: tuple[float, ...] = (0.5,)
+
+
+#: Steps that are not timed: compilation happens in them.
+_WARM_STEPS = 3
+
+
+class Trainer:
+    """Trains one network on batches."""
+
+    def __init__(self, network: Network, run: Run, workers: Workers, *, eom: int) -> None:
+        self.network, self.run, self.workers, self.eom = network, run, workers, eom
+        self.per_row: RowLoss = row_loss
+        self.dtype = torch.float32
+        if workers.device.type == "cuda":
+            self.dtype = torch.bfloat16
+            self.per_row = torch.compile(row_loss, dynamic=False)
+            for layer in network.layers:  # one layer compiled once serves all
+                layer.compile(dynamic=False)
+        self.gradients = flat_gradients(network)
+        self.optimiser = _optimiser(network, run, fused=workers.device.type == "cuda")
+        self.masters: list[Tensor] = []
+        self.step = 0
+        self.began = time.monotonic()
+
+    def fit(
+        self,
+        batches: Iterator[Batch],
+        *,
+        on_save: Callable[[str], None] = lambda name: None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        """Train until the run is over; ``on_save`` gets the share of the run, or ``"end"``."""
+        meter, saves = _Meter(), list(self.run.save_at)
+        while (done := self.workers.agree(self._done())) < 1:
+            losses, norm = self._step(next(batches), done)
+            meter.add(losses, norm)
+            self.step += 1
+            if self.step == _WARM_STEPS:
+                self._wait()
+                self.began = time.monotonic()
+            if self.step % self.run.log_every == 0 and self.workers.leads:
+                say(f"step {self.step} {done:.3f} {time.monotonic() - self.began:.0f}s {meter.read()}")
+            if saves and done >= saves[0]:
+                on_save(str(saves.pop(0)))
+        on_save("end")
+
+    def _done(self) -> float:
+        """The share of the run that is over."""
+        if self.step % 4 == 0:
+            self._wait()  # the host runs ahead of the device: its clock is not the run's
+        by_steps = self.step / self.run.steps if self.run.steps else 0.0
+        timed = self.run.seconds and self.step >= _WARM_STEPS
+        by_time = (time.monotonic() - self.began) / self.run.seconds if timed else 0.0
+        return max(by_steps, by_time)
+
+    def _step(self, batch: Batch, done: float) -> tuple[Losses, Tensor]:
+        rate = self.run.schedule.rate(done)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        batch = {name: t.to(self.workers.device, non_blocking=True) for name, t in batch.items()}
+        mask = build_mask(batch)
+        with self._weights(done):
+            with torch.autocast(self.workers.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                hidden = self.network(batch["ids"], batch["position"], mask, self.dtype)
+                losses = weighted_loss(
+                    hidden,
+                    self.network.embedding.weight,
+                    batch,
+                    eom=self.eom,
+                    chunk=self.run.chunk,
+                    per_row=self.per_row,
+                )
+            losses.total.backward()  # type: ignore[no-untyped-call]  # torch states no types here
+        self.workers.average(self.gradients)
+        norm = torch.linalg.vector_norm(self.gradients)
+        self.gradients.mul_((self.run.clip / (norm + 1e-6)).clamp(max=1))
+        self.optimiser.step()
+        self.gradients.zero_()
+        return losses, norm
+
+    def _weights(self, done: float) -> nullcontext[None]:
+        if not self.run.schedule.rounds(done):
+            return nullcontext()
+        if not self.masters:
+            self.masters = [p.detach().clone() for p in matrices(self.network)]
+        return rounded(self.network, self.masters)  # type: ignore[return-value]  # both are contexts
+
+    def _wait(self) -> None:
+        if self.workers.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def save_state(self, path: Path) -> None:
+        """Write all that `load_state` needs to go on."""
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+        }
+        torch.save(state, path)
+
+    def load_state(self, path: Path) -> None:
+        """Go on where a run was left: weights, optimiser and step."""
+        state = torch.load(path, map_location=self.workers.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step = int(state["step"])
+
+
+def _optimiser(network: nn.Module, run: Run, *, fused: bool) -> torch.optim.AdamW:
+    decayed = [p for p in network.parameters() if p.dim() > 1]
+    others = [p for p in network.parameters() if p.dim() <= 1]
+    groups = [
+        {"params": decayed, "weight_decay": run.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=run.schedule.peak, betas=(0.9, 0.95), fused=fused)
+
+
+class _Meter:
+    """Running means between two log lines."""
+
+    def __init__(self) -> None:
+        self.sums: Tensor | None = None
+        self.count = 0
+
+    def add(self, losses: Losses, norm: Tensor) -> None:
+        parts = (losses.total, losses.causal, losses.masked, losses.end, norm)
+        values = torch.stack([part.detach() for part in parts])
+        self.sums = values if self.sums is None else self.sums + values
+        self.count += 1
+
+    def read(self) -> str:
+        if self.sums is None:
+            return ""
+        total, causal, masked, end, norm = (self.sums / self.count).tolist()
+        self.sums, self.count = None, 0
+        return f"loss {total:.3f} causal {causal:.3f} masked {masked:.3f} end {end:.3f} norm {norm:.2f}"

@@ -1,0 +1,1 @@
+"""The network as it is trained, its block mask, its rounding and its files."""

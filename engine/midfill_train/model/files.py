@@ -1,0 +1,221 @@
+"""Checkpoint folders: read any precision, write the shipped ones.
+
+Owns tensor names, packing, shards and checksums. What ``config.json`` says of the training is
+given by the caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from midfill_train.model import quantise
+from midfill_train.model.network import Layer, Network, Shape
+
+Precision = Literal["int4", "int8", "bf16"]
+#: Bytes of the largest shard, so that each file passes where 50 MB are the limit.
+SHARD = 44_000_000
+
+_EMBEDDING, _FINAL_NORM = "model.embed_tokens", "model.norm.weight"
+_COPIED = ("tokenizer.json", "tokenizer_config.json", "LICENSE", "NOTICE")
+
+_LINEAR = {
+    "bits": 4,
+    "group_size": quantise.GROUP,
+    "tensors": ["<name>.qweight uint8 [out, in/2]", "<name>.scale float16 [out, in/32]"],
+    "packing": "group g of a row = bytes 16g..16g+15; byte 16g+j holds input 32g+j in its low "
+    "nibble and input 32g+16+j in its high nibble; weight = (nibble - 8) * scale[out, g]; scales "
+    "may be negative (scale = signed extreme of the group / -8, as GGUF Q4_0, to which it "
+    "converts bit for bit)",
+}
+_ROWS = {
+    "bits": 8,
+    "tensors": ["<name>.qweight int8 [out, in]", "<name>.scale float16 [out]"],
+    "rule": "weight = q * scale[row]",
+}
+_EMBEDDING_ROWS = {
+    "bits": 8,
+    "tensors": ["model.embed_tokens.qweight int8 [vocab, hidden]", "model.embed_tokens.scale float16 [vocab]"],
+    "rule": "weight = q * scale[row]; also the output head",
+}
+_OTHER = "norms and q/k/v biases float16"
+
+
+def load(folder: Path) -> Network:
+    """The network of a checkpoint folder, float32 on the CPU."""
+    network = Network(Shape.from_config(json.loads((folder / "config.json").read_text())))
+    fill(network, tensors(folder))
+    return network
+
+
+def tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder's safetensors files."""
+    found: dict[str, Tensor] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        found.update(load_file(path))
+    return found
+
+
+@torch.no_grad()
+def fill(network: Network, stored: Mapping[str, Tensor]) -> None:
+    """Copy ``stored`` into ``network``, unpacked."""
+    network.embedding.weight.copy_(_dense(stored, _EMBEDDING))
+    network.norm.scale.copy_(stored[_FINAL_NORM])
+    for i, layer in enumerate(network.layers):
+        assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
+        for linear, names, _ in _linears(layer, i):
+            linear.weight.copy_(torch.cat([_dense(stored, name) for name in names]))
+            if linear.bias is not None:
+                linear.bias.copy_(torch.cat([stored[f"{name}.bias"] for name in names]))
+        for norm, name in _norms(layer, i):
+            norm.copy_(stored[name])
+
+
+def _dense(stored: Mapping[str, Tensor], name: str) -> Tensor:
+    if f"{name}.weight" in stored:
+        return stored[f"{name}.weight"].float()
+    values, scale = stored[f"{name}.qweight"], stored[f"{name}.scale"]
+    if values.dtype == torch.int8:
+        return quantise.from_int8(values, scale)
+    return quantise.from_int4(_unpacked(values), scale)
+
+
+def _packed(nibbles: Tensor) -> Tensor:
+    halves = nibbles.view(nibbles.shape[0], -1, 2, quantise.GROUP // 2)
+    return (halves[:, :, 0] | halves[:, :, 1] << 4).flatten(1)
+
+
+def _unpacked(packed: Tensor) -> Tensor:
+    halves = packed.view(packed.shape[0], -1, quantise.GROUP // 2)
+    return torch.cat((halves & 15, halves >> 4), -1).flatten(1)
+
+
+def _linears(layer: Layer, i: int) -> list[tuple[nn.Linear, list[str], list[int]]]:
+    """Each fused matrix with the names and rows of its parts."""
+    attention, mlp = f"model.layers.{i}.self_attn", f"model.layers.{i}.mlp"
+    heads = [count * layer.head for count in layer.split]
+    inner = layer.down.in_features
+    return [
+        (layer.qkv, [f"{attention}.{n}_proj" for n in "qkv"], heads),
+        (layer.out, [f"{attention}.o_proj"], [layer.out.out_features]),
+        (layer.gate_up, [f"{mlp}.gate_proj", f"{mlp}.up_proj"], [inner, inner]),
+        (layer.down, [f"{mlp}.down_proj"], [layer.down.out_features]),
+    ]
+
+
+def _norms(layer: Layer, i: int) -> list[tuple[Tensor, str]]:
+    prefix = f"model.layers.{i}."
+    return [
+        (layer.attention_norm.scale, f"{prefix}input_layernorm.weight"),
+        (layer.mlp_norm.scale, f"{prefix}post_attention_layernorm.weight"),
+    ]
+
+
+@torch.no_grad()
+def packed(network: Network, precision: Precision) -> dict[str, Tensor]:
+    """All tensors as a checkpoint of ``precision`` stores them."""
+    out: dict[str, Tensor] = {}
+    small = torch.bfloat16 if precision == "bf16" else torch.float16
+
+    def put(name: str, weight: Tensor, bits: int) -> None:
+        if precision == "bf16":
+            out[f"{name}.weight"] = weight.to(torch.bfloat16)
+        elif bits == 8:
+            out[f"{name}.qweight"], out[f"{name}.scale"] = quantise.int8(weight)
+        else:
+            nibbles, out[f"{name}.scale"] = quantise.int4(weight)
+            out[f"{name}.qweight"] = _packed(nibbles)
+
+    put(_EMBEDDING, network.embedding.weight, 8)
+    for i, layer in enumerate(network.layers):
+        assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
+        for linear, names, rows in _linears(layer, i):
+            for name, weight in zip(names, linear.weight.split(rows), strict=True):
+                put(name, weight, 8 if precision == "int8" else 4)
+            if linear.bias is not None:
+                for name, bias in zip(names, linear.bias.split(rows), strict=True):
+                    out[f"{name}.bias"] = bias.to(small)
+        for norm, name in _norms(layer, i):
+            out[name] = norm.to(small)
+    out[_FINAL_NORM] = network.norm.scale.to(small)
+    return {name: tensor.cpu().contiguous().clone() for name, tensor in out.items()}
+
+
+def save(
+    network: Network,
+    out: Path,
+    *,
+    like: Path,
+    precision: Precision = "int4",
+    diffusion: Mapping[str, Any] | None = None,
+    texts: Mapping[str, str] | None = None,
+) -> None:
+    """Write a checkpoint folder.
+
+    Parameters
+    ----------
+    like
+        A Midfill checkpoint whose tokenizer, licence and configuration are carried over.
+    diffusion
+        What the ``diffusion`` section of ``config.json`` says anew.
+    texts
+        More files, by name; these win over carried ones.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for name in _COPIED:
+        if (like / name).exists():
+            shutil.copyfile(like / name, out / name)
+    for name, text in (texts or {}).items():
+        (out / name).write_text(text)
+    config = json.loads((like / "config.json").read_text())
+    config["vocab_size"] = network.shape.vocab
+    config["diffusion"] = {**config.get("diffusion", {}), **(diffusion or {})}
+    config.pop("quantization", None)
+    if precision != "bf16":
+        linear = _LINEAR if precision == "int4" else _ROWS
+        config["quantization"] = {"linear": linear, "embedding": _EMBEDDING_ROWS, "other": _OTHER}
+    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    _write_shards(packed(network, precision), out)
+    write_checksums(out)
+
+
+def _write_shards(stored: Mapping[str, Tensor], out: Path) -> None:
+    shards: list[dict[str, Tensor]] = [{}]
+    room = SHARD
+    for name in sorted(stored, key=_order):
+        size = stored[name].nbytes
+        if size > room and shards[-1]:
+            shards.append({})
+            room = SHARD
+        shards[-1][name] = stored[name]
+        room -= size
+    places: dict[str, str] = {}
+    for number, shard in enumerate(shards, 1):
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        save_file(shard, out / file, metadata={"format": "pt"})
+        places |= dict.fromkeys(shard, file)
+    total = sum(tensor.nbytes for tensor in stored.values())
+    index = {"metadata": {"total_size": total}, "weight_map": places}
+    (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
+
+
+def _order(name: str) -> tuple[int, int, str]:
+    """Embedding, layers, the rest."""
+    if name.startswith(_EMBEDDING):
+        return (0, 0, name)
+    return (1, int(name.split(".")[2]), name) if ".layers." in name else (2, 0, name)
+
+
+def write_checksums(folder: Path) -> None:
+    """Write ``SHA256SUMS`` of the weights and the tokenizer."""
+    paths = [*sorted(folder.glob("*.safetensors")), folder / "tokenizer.json"]
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in paths]
+    (folder / "SHA256SUMS").write_text("".join(lines))
