@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from midfill_train.corpus.spans import MAX_SPAN, Kind
+from midfill_train.corpus.kinds import MAX_SPAN, Kind
 from midfill_train.corpus.store import Document
 
 #: How often each habit is drawn. The first nine end where a syntax node ends.
@@ -40,7 +40,7 @@ HABITS: dict[str, float] = {
 }
 _SYNTAX = {kind.name.lower(): kind for kind in Kind}
 #: How often a definition stands alone, as in a new file.
-ALONE = 0.25
+ALONE = 0.3
 #: How often a place in a comment is kept when one was drawn by its place alone.
 IN_COMMENT = 0.25
 _CLOSER = {ord("("): b")", ord("["): b"]", ord("{"): b"}"}
@@ -61,23 +61,27 @@ class Cut:
     suffix: str
 
 
-def cut(rng: random.Random, document: Document, habit: str | None = None) -> Cut | None:
-    """One cut; ``None`` where the document has no place for the habit drawn."""
+def draw_habit(rng: random.Random) -> str:
+    """One of `HABITS`, as often as it says."""
+    return rng.choices(list(HABITS), list(HABITS.values()))[0]
+
+
+def cut(rng: random.Random, document: Document, habit: str) -> Cut | None:
+    """One cut; ``None`` where the document has no place for ``habit``."""
     text, spans = document.text, document.spans
     alone = rng.random() < ALONE
     if alone:
         text, spans = _alone(rng, text, spans) or (text, spans)
-    name = habit or rng.choices(list(HABITS), list(HABITS.values()))[0]
-    if name == "closed":
+    if habit == "closed":
         return _closed(rng, text, spans)
-    finder = _syntax if name in _SYNTAX else _FINDERS[name]
-    place = finder(rng, text, spans, name)
+    finder = _syntax if habit in _SYNTAX else _FINDERS[habit]
+    place = finder(rng, text, spans, habit)
     if place is None:
         return None
     start, end = _on_characters(text, *place)
-    if end - start > MAX_SPAN or (start == end) != (name == "empty"):
+    if end - start > MAX_SPAN or (start == end) != (habit == "empty"):
         return None
-    return _around(rng, name, text, start, end)
+    return _around(rng, habit, text, start, end)
 
 
 def _alone(rng: random.Random, text: bytes, spans: Spans) -> tuple[bytes, Spans] | None:

@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from midfill_train.corpus.store import Corpus, Document
 from midfill_train.data import layout
-from midfill_train.data.cuts import cut
+from midfill_train.data.cuts import Cut, cut, draw_habit
 from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.rows import Rows, build
 
@@ -37,6 +37,8 @@ LANGUAGE_SHARES = {
 }
 PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
 MAX_CONTEXT, MAX_MIDDLE = 2300, 126
+#: Documents tried for a habit before another is drawn.
+_TRIES = 6
 
 Batch = dict[str, torch.Tensor]
 
@@ -79,8 +81,7 @@ class Sampler:
         return self.corpus[int(self._by_language[name][at])]
 
     def _cut(self) -> Rows | None:
-        document = self._document()
-        made = cut(self.rng, document)
+        document, made = self._document_with(draw_habit(self.rng))
         if made is None:
             return None
         context = layout.context(
@@ -96,6 +97,16 @@ class Sampler:
         if len(context) > MAX_CONTEXT or len(middle) > MAX_MIDDLE:
             return None
         return build(self.rng, self.marks, context, middle, block_size=self.block_size)
+
+    def _document_with(self, habit: str) -> tuple[Document, Cut | None]:
+        """A document that has a place for ``habit``, and the cut: the mixture stays as stated."""
+        document, made = self._document(), None
+        for _ in range(_TRIES):
+            made = cut(self.rng, document, habit)
+            if made is not None:
+                break
+            document = self._document()
+        return document, made
 
     def _plain(self) -> Rows | None:
         """A piece of a file from left to right, so that the causal reading stays what it was."""

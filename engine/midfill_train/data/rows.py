@@ -17,10 +17,10 @@ from midfill_train.data.marks import Marks
 
 #: Loss weights. The end of the middle decides whether an answer stops at all, and there is only
 #: one causal row of it a cut, against one in each noisy block.
-CAUSAL, CAUSAL_FIRST, CAUSAL_END, CAUSAL_BEFORE_END = 1.2, 2.0, 6.0, 1.8
+CAUSAL, CAUSAL_FIRST, CAUSAL_END, CAUSAL_BEFORE_END = 1.5, 2.5, 6.0, 2.2
 MASKED, MASKED_END, BEHIND_END, FAR_BEHIND_END = 1.5, 3.75, 0.18, 0.045
 WRONG, VISIBLE = 1.0, 0.06
-CONTEXT, CONTEXT_SHARE = 0.5, 0.25
+CONTEXT, CONTEXT_SHARE = 0.4, 0.15
 #: A row behind many masks cannot be told yet: its weight falls by e for so many of them.
 _FADE, _FADE_TO = 14.0, 0.2
 

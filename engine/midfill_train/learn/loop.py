@@ -80,17 +80,27 @@ class Trainer:
         """Train until the run is over; ``on_save`` gets the share of the run, or ``"end"``."""
         meter, saves = _Meter(), list(self.run.save_at)
         while (done := self.workers.agree(self._done())) < 1:
-            losses, norm = self._step(next(batches), done)
+            batch = next(batches)
+            losses, norm = self._step(batch, done)
             meter.add(losses, norm)
             self.step += 1
             if self.step == _WARM_STEPS:
                 self._wait()
                 self.began = time.monotonic()
             if self.step % self.run.log_every == 0 and self.workers.leads:
-                say(f"step {self.step} {done:.3f} {time.monotonic() - self.began:.0f}s {meter.read()}")
+                say(f"step {self.step} {done:.3f} {self._pace(batch)} {meter.read()}")
             if saves and done >= saves[0]:
                 on_save(str(saves.pop(0)))
         on_save("end")
+
+    def _pace(self, batch: Batch) -> str:
+        """Time, speed and memory for the log."""
+        seconds = time.monotonic() - self.began
+        positions = max(0, self.step - _WARM_STEPS) * batch["ids"].numel() * self.workers.count
+        pace = f"{seconds:.0f}s {positions / max(seconds, 1e-6) / 1e3:.0f}k/s"
+        if self.workers.device.type == "cuda":
+            pace += f" {torch.cuda.max_memory_allocated() / 2**30:.0f}GiB"
+        return pace
 
     def _done(self) -> float:
         """The share of the run that is over."""

@@ -201,6 +201,7 @@ def _write_shards(stored: Mapping[str, Tensor], out: Path) -> None:
     for number, shard in enumerate(shards, 1):
         file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
         save_file(shard, out / file, metadata={"format": "pt"})
+        (out / file).chmod(0o644)
         places |= dict.fromkeys(shard, file)
     total = sum(tensor.nbytes for tensor in stored.values())
     index = {"metadata": {"total_size": total}, "weight_map": places}

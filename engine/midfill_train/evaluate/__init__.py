@@ -1,0 +1,1 @@
+"""Measuring a checkpoint on cuts: batched decoding and scores."""
