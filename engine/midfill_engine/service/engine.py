@@ -23,7 +23,7 @@ from midfill_engine.service.worker import (
     Progress,
     State,
 )
-from midfill_engine.settings import EngineSettings
+from midfill_engine.settings import EngineSettings, share_cores
 from midfill_engine.wire import Draft, Fill, FillRequest, ModelInfo
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ CLOSE_TIMEOUT_S = 5.0
 
 def load_filler(settings: EngineSettings, progress: Progress) -> FillerLike:
     """Load the real model. Runs in the inference thread."""
+    share_cores()
     # Late, because importing torch takes seconds, and by then the socket must answer.
     from midfill_engine.fill.filler import Filler  # noqa: PLC0415
 
