@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+import warnings
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
@@ -77,17 +78,17 @@ def load(
     file
         The user's ``midfill.toml``; by default the one in the configuration directory.
     """
-    warnings: list[str] = []
+    told: list[str] = []
     merged: dict[str, Any] = {}
     path = user_file() if file is None else file
     for source, values in (
-        (f"{path}, table [engine]", _read_file(path, warnings)),
-        ("the environment", _read_environment(environ, warnings)),
+        (f"{path}, table [engine]", _read_file(path, told)),
+        ("the environment", _read_environment(environ, told)),
     ):
         for key, value in values.items():
-            _take(key, value, source, merged, warnings)
+            _take(key, value, source, merged, told)
     merged.update(overrides or {})
-    return Loaded(replace(EngineSettings(), **merged), tuple(warnings))
+    return Loaded(replace(EngineSettings(), **merged), tuple(told))
 
 
 def user_file() -> Path:
@@ -98,7 +99,12 @@ def user_file() -> Path:
 def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Directory of the daemon's socket, lock, description and log."""
     named = environ.get("MIDFILL_RUNTIME_DIR")
-    return Path(named) if named else platformdirs.user_runtime_path(APP)
+    if named:
+        return Path(named)
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR it warns and takes one below /tmp; we check whose that is.
+        warnings.simplefilter("ignore")
+        return platformdirs.user_runtime_path(APP)
 
 
 def model_directories(environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
@@ -166,36 +172,36 @@ def _number(value: Any, kind: type, low: float) -> int | float:
     return kind(number)  # type: ignore[no-any-return]
 
 
-def _take(key: str, value: Any, source: str, merged: dict[str, Any], warnings: list[str]) -> None:
+def _take(key: str, value: Any, source: str, merged: dict[str, Any], told: list[str]) -> None:
     name = key.replace("-", "_")
     if name not in _fields():
         near = difflib.get_close_matches(name, _fields(), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        warnings.append(f"Unknown setting {key!r} in {source} is ignored.{hint}")
+        told.append(f"Unknown setting {key!r} in {source} is ignored.{hint}")
         return
     try:
         merged[name] = parse(name, value)
     except ValueError as error:
         kept = merged.get(name, _fields()[name].default)
-        warnings.append(f"Setting {key!r} in {source} {error}; {kept!r} is used.")
+        told.append(f"Setting {key!r} in {source} {error}; {kept!r} is used.")
 
 
-def _read_file(path: Path, warnings: list[str]) -> Mapping[str, Any]:
+def _read_file(path: Path, told: list[str]) -> Mapping[str, Any]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        warnings.append(f"{path} cannot be read and is ignored: {error}.")
+        told.append(f"{path} cannot be read and is ignored: {error}.")
         return {}
     table = content.get("engine", {})
     if not isinstance(table, dict):
-        warnings.append(f"'engine' in {path} must be a table [engine]; it is ignored.")
+        told.append(f"'engine' in {path} must be a table [engine]; it is ignored.")
         return {}
     return table
 
 
-def _read_environment(environ: Mapping[str, str], warnings: list[str]) -> Mapping[str, str]:
+def _read_environment(environ: Mapping[str, str], told: list[str]) -> Mapping[str, str]:
     """Variables of known settings; a misspelt one is told only when it is close to a known one.
 
     The language server's variables share the prefix, so an unknown name alone is no mistake.
@@ -206,7 +212,7 @@ def _read_environment(environ: Mapping[str, str], warnings: list[str]) -> Mappin
         if key.startswith(ENV_PREFIX) and key not in known and key not in _OTHER_VARIABLES:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.88)
             if near:
-                warnings.append(f"{key} in the environment is ignored; did you mean {near[0]}?")
+                told.append(f"{key} in the environment is ignored; did you mean {near[0]}?")
     return found
 
 
