@@ -35,7 +35,7 @@ def test_precedence_is_file_environment_command_line(file):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("devcie = 'cpu'", ["Unknown setting 'devcie'", "Did you mean 'device'?"]),
+        ("devise = 'cpu'", ["Unknown setting 'devise'", "Did you mean 'device'?"]),
         ("zzz = 1", ["Unknown setting 'zzz'"]),
         ("device = 'toaster'", ["'device'", "one of auto, cpu, cuda", "'auto' is used"]),
         ("device = 5", ["'device'", "one of auto, cpu, cuda"]),

@@ -72,7 +72,7 @@ def explain(error: Exception, request: web.Request) -> Problem:
         500,
         "internal",
         f"The engine failed on this request ({type(error).__name__}).",
-        "It goes on with the next one; its log has the details.",
+        "It goes on with the next one; its log has the place.",
     )
 
 

@@ -82,9 +82,10 @@ def self_test(settings: EngineSettings, load: Load, as_json: bool) -> int:
         filler.forget(SELF_TEST.session)
         fill = filler.fill(SELF_TEST, deadline=never, stop=stop)
     except MidfillError as error:
-        found = {"ok": False, "code": error.code, "message": error.message, "hint": error.hint}
-        print(json.dumps(found) if as_json else f"failed: {error}")
-        return EXIT_FAILED
+        return _failed(error, as_json)
+    except (ImportError, OSError, RuntimeError) as error:  # a broken torch is a finding as well
+        words = f"The model cannot run here ({type(error).__name__}: {error})."
+        return _failed(MidfillError(words, "Reinstall torch, or try --device cpu."), as_json)
     found = {
         "ok": True,
         "model": filler.info.to_dict(),
@@ -96,6 +97,12 @@ def self_test(settings: EngineSettings, load: Load, as_json: bool) -> int:
     }
     print(json.dumps(found) if as_json else _sentence(found))
     return 0
+
+
+def _failed(error: MidfillError, as_json: bool) -> int:
+    found = {"ok": False, "code": error.code, "message": error.message, "hint": error.hint}
+    print(json.dumps(found) if as_json else f"failed: {error}")
+    return EXIT_FAILED
 
 
 def _sentence(found: dict[str, Any]) -> str:

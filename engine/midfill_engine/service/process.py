@@ -189,10 +189,15 @@ def answers(place: Place) -> bool:
         if "port" in description:
             socket.create_connection(("127.0.0.1", description["port"]), timeout=1).close()
             return True
+    except (OSError, ValueError, TypeError):
+        pass  # not written yet, or cut short
+    if not HAS_UNIX_SOCKETS:
+        return False
+    try:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             probe.connect(str(place.socket))
-    except (OSError, ValueError):
+    except OSError:
         return False
     return True
 

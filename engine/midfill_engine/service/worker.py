@@ -94,7 +94,7 @@ class InferenceThread(threading.Thread):
             filler = self._load(self._report)
             info = filler.info
         except Exception as error:  # noqa: BLE001  (whatever fails, /health must say so)
-            known = error if isinstance(error, MidfillError) else _internal(error)
+            known = error if isinstance(error, MidfillError) else _load_failed(error)
             self.model = ModelState("error", 0.0, str(known), None, known)
             log.error("load_failed", extra={"code": known.code})  # noqa: TRY400  (may hold text)
             return None
@@ -116,8 +116,12 @@ class InferenceThread(threading.Thread):
         except MidfillError as error:
             return error
         except Exception as error:  # noqa: BLE001  (one bad request must not end the daemon)
+            log_defect(log, error)
             self._forget(filler, job.request.session)
-            return _internal(error)
+            return InternalError(
+                f"The engine failed on this request ({type(error).__name__}).",
+                "It goes on with the next one; its log has the place.",
+            )
         return replace(fill, queue_ms=queue_ms, total_ms=fill.total_ms + queue_ms)
 
     def _forget(self, filler: FillerLike, session: str) -> None:
@@ -128,10 +132,9 @@ class InferenceThread(threading.Thread):
             log.error("forget_failed", extra={"error": type(error).__name__})  # noqa: TRY400
 
 
-def _internal(error: Exception) -> InternalError:
-    """Our own words for a defect: an exception's text may quote the user's code."""
+def _load_failed(error: Exception) -> InternalError:
+    """No document is involved yet, so the exception's own words may be told: they help."""
     log_defect(log, error)
     return InternalError(
-        f"The engine failed on this request ({type(error).__name__}).",
-        "It goes on with the next one; its log has the details.",
+        f"The model could not be loaded ({type(error).__name__}: {error}).", "Run `midfill doctor`."
     )

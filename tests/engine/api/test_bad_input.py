@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from midfill_engine.errors import OutOfMemory
+from midfill_engine.service.engine import Engine
 from midfill_engine.settings import EngineSettings
 from tests.engine.fakes import ScriptedFiller
 from tests.engine.serving import acquired, client_of, eventually, running
@@ -320,6 +322,41 @@ async def test_a_newer_native_request_supersedes_and_the_older_is_answered(short
         assert (await (await old).json())["finish_reason"] == "superseded"
         filler.permit.release(3)
         assert (await (await new).json())["finish_reason"] == "end"
+
+
+async def test_while_loading_every_shape_says_so_and_health_how_far(short_path):
+    go = threading.Event()
+
+    def load(settings, progress):
+        progress(0.4, "Reading the weights.")
+        go.wait(10)
+        return ScriptedFiller()
+
+    engine = Engine(EngineSettings(), load)
+    await engine.start()
+    await eventually(lambda: engine.model.progress)
+    async with client_of(engine, short_path) as http:
+        async with http.get("/health") as answer:
+            health = await answer.json()
+        assert (health["status"], health["progress"], health["model"]) == ("loading", 0.4, None)
+        assert health["message"] == "Reading the weights."
+        async with http.get("/v1/models") as answer:
+            assert (await answer.json())["data"] == []
+        for path in SHAPES:
+            for stream in (False, True):
+                async with http.post(path, json={**GOOD[path], "stream": stream}) as answer:
+                    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+                    error = await answer.json()
+                check_form(path, 503, error)
+                if path != "/infill":
+                    assert error["error"]["code"] == "loading"
+                assert "40%" in error["error"]["message"]
+        go.set()
+        await engine.loaded()
+        for path in SHAPES:
+            async with http.post(path, json=GOOD[path]) as answer:
+                assert answer.status == 200
+    await engine.close()
 
 
 @pytest.mark.parametrize("path", SHAPES)

@@ -157,13 +157,13 @@ def test_the_log_has_no_text_of_requests(daemons):
 def test_wrong_settings_are_told_and_the_others_count(daemons):
     (daemons.place.directory / "midfill").mkdir()
     (daemons.place.directory / "midfill" / "midfill.toml").write_text(
-        "[engine]\ndevcie = 'cpu'\nidle_exit_s = 0.1\nthreads = 'many'\n"
+        "[engine]\ndevise = 'cpu'\nidle_exit_s = 0.1\nthreads = 'many'\n"
     )
     process = daemons.start("--daemon")
     _, err = process.communicate(timeout=20)
     assert process.returncode == 0
     last = json.loads(daemons.place.log.read_text().splitlines()[-1])
     assert last["reason"] == "idle"  # after 0.1 s, as the file says
-    assert "Unknown setting 'devcie'" in err
+    assert "Unknown setting 'devise'" in err
     assert "Did you mean 'device'?" in err
     assert "'threads'" in err

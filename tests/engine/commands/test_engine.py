@@ -30,6 +30,14 @@ def test_a_failing_self_test_says_why(options, capsys):
         assert json.loads(out)["code"] == "checkpoint"
 
 
+def test_a_broken_torch_is_a_finding(capsys):
+    def broken(settings, progress):
+        raise ImportError("libcublas.so.12 is missing")
+
+    assert command.main(["--self-test", "--json"], load=broken) == 1
+    assert "libcublas.so.12" in json.loads(capsys.readouterr().out)["message"]
+
+
 def test_self_test_in_json(capsys):
     assert command.main(["--self-test", "--json"], load=load_with(ScriptedFiller())) == 0
     found = json.loads(capsys.readouterr().out)
