@@ -15,6 +15,7 @@ import difflib
 import os
 import re
 import tomllib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -303,7 +304,10 @@ def runtime_directory() -> Path:
         return Path(named)
     from platformdirs import user_runtime_path  # noqa: PLC0415  (start-up time)
 
-    return user_runtime_path("midfill")
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR the place below /tmp is right: the engine makes it private.
+        warnings.simplefilter("ignore")
+        return user_runtime_path("midfill")
 
 
 def state_directory() -> Path:
