@@ -203,12 +203,13 @@ def _panel(shown: Shown, title: str) -> Panel:
 def _figures(shown: Shown) -> Text:
     if shown.cold is None:
         return Text(f"step {shown.steps}" if shown.steps else "reading the file", "cyan")
-    text = Text(picture.figures(shown.cold), "cyan")
+    text = Text().append(picture.figures(shown.cold), "cyan")
     if shown.warm is not None:
         warm = shown.warm
         text.append(
             f"\nafter the next key: {warm.total_ms:,.0f} ms · {warm.cached_tokens:,} of "
-            f"{warm.prompt_tokens:,} context tokens cached"
+            f"{warm.prompt_tokens:,} context tokens cached",
+            "cyan",
         )
     text.append("\nwas: ", "dim")
     text.append(_one_line(shown.case.was), "dim")
