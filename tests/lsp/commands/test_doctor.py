@@ -26,6 +26,16 @@ async def test_a_good_self_test():
     )
 
 
+async def test_faults_in_the_engines_settings_are_noted():
+    said = {"ok": True, "model": {"name": "m", "precision": "int8", "device": "cpu"}}
+    said |= {"load_ms": 1, "fill_ms": 1}
+    code = (
+        f"import sys; print('midfill: unknown key', file=sys.stderr); print({json.dumps(said)!r})"
+    )
+    found = await checks.self_test(child(code))
+    assert (found.state, found.hint) == ("note", "midfill: unknown key")
+
+
 async def test_a_failed_self_test_says_what_and_what_to_do():
     said = {"ok": False, "message": "No room.", "hint": "Use int4."}
     found = await checks.self_test(child(f"print({json.dumps(said)!r}); raise SystemExit(1)"))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Reading the model from a slow disk and warming it up, seconds.
 CHILD_TIMEOUT_S = 300.0
+#: An answer to a short question that takes longer is of no use while typing.
+SLOW_MS = 1_000.0
 MIDFILL = (sys.executable, "-m", "midfill_lsp.cli")
 
 TEST = FillRequest(
@@ -56,12 +58,12 @@ async def self_test(command: Sequence[str] = MIDFILL) -> Finding:
         said = {}
     if code == 0 and said.get("ok"):
         model = said["model"]
-        return Finding(
-            "self-test",
-            "good",
+        words = (
             f"{model['name']}, {model['precision']} on {model['device']}: loaded in "
-            f"{said['load_ms'] / 1000:.1f} s, filled in {said['fill_ms']:.0f} ms",
+            f"{said['load_ms'] / 1000:.1f} s, filled in {said['fill_ms']:.0f} ms"
         )
+        # What it says beside that are faults in the settings of the engine.
+        return Finding("self-test", "note" if err.strip() else "good", words, err.strip())
     detail = said.get("message") or _last_line(err) or f"the engine ended with code {code}"
     hint = said.get("hint") or "Run `midfill engine --self-test` to see all of it."
     return Finding("self-test", "bad", str(detail), str(hint))
@@ -96,12 +98,15 @@ async def completion(settings: LspSettings) -> Finding:
     except MidfillError as error:
         log = runtime_directory() / "engine.log"
         return Finding("completion", "bad", str(error), f"The engine's log is {log}.")
-    return Finding(
-        "completion",
-        "good",
-        f"engine ready after {ready:.1f} s, answer after {(answered - asked) * 1000:.0f} ms "
-        f"({fill.total_ms:.0f} ms in the engine, {fill.nfe} forwards)",
+    answer_ms = (answered - asked) * 1000
+    words = (
+        f"engine ready after {ready:.1f} s, answer after {answer_ms:.0f} ms "
+        f"({fill.total_ms:.0f} ms in the engine, {fill.nfe} forwards)"
     )
+    if answer_ms > SLOW_MS:
+        hint = "Too slow to type with: is the machine busy? Else use a GPU or a remote engine."
+        return Finding("completion", "note", words, hint)
+    return Finding("completion", "good", words)
 
 
 async def _child(command: Sequence[str]) -> tuple[int, str, str]:
