@@ -7,6 +7,7 @@ stand first in what the engine caches.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from midfill_engine.wire import Snippet
@@ -57,14 +58,17 @@ def _query(snapshot: DocumentSnapshot) -> frozenset[str]:
 
 
 def _best_window(query: frozenset[str], text: str) -> tuple[float, str]:
-    lines = text.splitlines(keepends=True)
-    best = (0.0, "")
-    for start in range(0, max(1, len(lines) - WINDOW // 2), WINDOW // 2):
-        window = lines[start : start + WINDOW]
-        score = jaccard(query, _signature(window))
-        if score > best[0]:
-            best = (score, "".join(window))
-    return best
+    scored = ((jaccard(query, signature), start) for start, signature in _windows(text))
+    score, start = max(scored, key=lambda pair: (pair[0], -pair[1]))
+    return score, "".join(text.splitlines(keepends=True)[start : start + WINDOW])
+
+
+@lru_cache(maxsize=64)
+def _windows(text: str) -> tuple[tuple[int, frozenset[str]], ...]:
+    """First line and signature of each window; kept, since other files seldom change."""
+    lines = text.splitlines()
+    starts = range(0, max(1, len(lines) - WINDOW // 2), WINDOW // 2)
+    return tuple((start, _signature(lines[start : start + WINDOW])) for start in starts)
 
 
 def jaccard(left: frozenset[str], right: frozenset[str]) -> float:
