@@ -16,7 +16,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from midfill_lsp import logs
-from midfill_lsp.backend.engine import EngineBackend
+from midfill_lsp.backend.engine import EngineBackend, import_transport
 from midfill_lsp.backend.openai import ForeignBackend
 from midfill_lsp.documents import path_of
 from midfill_lsp.features import acceptance, completion, copilot, holes, inline_completion, status
@@ -47,6 +47,9 @@ log = logging.getLogger(__name__)
 
 #: The release, as in pyproject.toml; reading it from the installation takes 25 ms.
 VERSION = "0.1.0"
+
+#: Editors whose buffers hold lines without their ends: a CR in an item would be shown as one.
+LF_EDITORS = frozenset({"neovim", "vim", "emacs"})
 
 
 class MidfillServer(LanguageServer):
@@ -110,6 +113,7 @@ class MidfillServer(LanguageServer):
         settings, self._problems = self._read_settings(roots)
         self._problems += logs.configure(settings.log_level, settings.log_file)
         backend = self._backend(settings)
+        editor = params.client_info.name.lower() if params.client_info else ""
         self._session = Session(
             documents=documents,
             settings=settings,
@@ -126,6 +130,7 @@ class MidfillServer(LanguageServer):
             notify=self.protocol.notify,
             roots=roots,
             copilot="editorInfo" in self._initial,
+            lf_only=editor in LF_EDITORS,
         )
         if settings.completion.enabled:
             completion.register(self, lambda: self.session)
@@ -282,8 +287,7 @@ def _paths(uris: list[str]) -> list[str]:
 
 def _warm_up() -> None:
     """Import what the first suggestion needs; in a thread, so that the editor is served."""
-    import aiohttp  # noqa: F401, PLC0415
-
+    import_transport()
     import midfill_lsp.suggest.surroundings  # noqa: F401, PLC0415
 
 

@@ -134,6 +134,20 @@ async def test_crlf_documents_get_crlf_and_the_model_never_sees_it(client, engin
     assert "\r" not in engine.requests[0]["prefix"] + engine.requests[0]["suffix"]
 
 
+async def test_an_editor_that_keeps_lines_without_their_ends_gets_lf(connect, engine):
+    engine.answer = fill(middle(":\n", "    pass"))
+    client = connect()
+    await client.initialize(clientInfo={"name": "Neovim", "version": "0.12"})
+    await client.ready()
+    client.open("def f():\r\n    return 1\r\n\r\ndef g()\r\n")
+
+    [item] = await client.inline(3, 7)
+
+    assert item["insertText"] == ":\n    pass"
+    assert item["command"]["arguments"][0]["tokens"] == [[2, 0.9], [8, 0.9]]
+    assert item["command"]["arguments"][0]["sure"] == 10
+
+
 @pytest.mark.parametrize(("encoding", "character"), [("utf-8", 11), ("utf-16", 9), ("utf-32", 8)])
 async def test_positions_are_counted_in_the_negotiated_encoding(
     connect, engine, encoding, character

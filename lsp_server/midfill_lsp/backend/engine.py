@@ -185,6 +185,11 @@ class EngineBackend:
             await session.close()
 
 
+def import_transport() -> None:
+    """Import what the first request needs; it may be done in a thread."""
+    import aiohttp  # noqa: F401, PLC0415  (start-up time)
+
+
 async def _read(answer: aiohttp.ClientResponse, on_draft: Callable[[Draft], None] | None) -> Fill:
     """Read the fill, or one JSON object a line: drafts, then the fill or an error."""
     if answer.status != 200:

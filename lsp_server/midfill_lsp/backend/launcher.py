@@ -50,8 +50,13 @@ class Endpoint:
 
 
 def find_endpoint(directory: Path | None = None) -> Endpoint | None:
-    """Where the user's engine says it listens, or ``None`` when no engine left a description."""
+    """Where the user's engine says it listens, or ``None`` when no engine left a description.
+
+    A directory of another user is no place to send code to.
+    """
     directory = directory or runtime_directory()
+    if not _is_ours(directory):
+        return None
     try:
         described = json.loads((directory / "engine.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -62,6 +67,15 @@ def find_endpoint(directory: Path | None = None) -> Endpoint | None:
         return Endpoint(url=f"http://127.0.0.1:{port}", token=str(described.get("token", "")))
     socket = described.get("socket") or str(directory / "engine.sock")
     return Endpoint(socket=socket) if os.path.exists(socket) else None  # noqa: PTH110
+
+
+def _is_ours(directory: Path) -> bool:
+    if os.name == "nt":
+        return True
+    try:
+        return directory.lstat().st_uid == os.getuid() and not directory.is_symlink()
+    except OSError:
+        return False
 
 
 def start_engine(

@@ -74,7 +74,7 @@ async def suggest(session: Session, ask: Ask) -> tuple[Suggestion, ...] | Silenc
         return outcome
     offered = outcome if ask.explicit else outcome[:1]
     _journal(session, ask, offered)
-    return offered
+    return tuple(s.with_lf() for s in offered) if session.lf_only else offered
 
 
 def with_entry(ask: Ask) -> Ask:

@@ -41,7 +41,8 @@ class Session:
     """One editor.
 
     ``notify`` sends a notification. ``newest`` maps each document to the suggestion offered
-    last. ``roots`` is changed in place when the workspace's folders change.
+    last. ``roots`` is changed in place when the workspace's folders change. ``lf_only`` says that
+    the editor keeps lines without their ends and would show a CR.
     """
 
     documents: DocumentStore
@@ -52,6 +53,7 @@ class Session:
     notify: Callable[[str, Any], None]
     roots: list[str] = field(default_factory=list)
     copilot: bool = False
+    lf_only: bool = False
     newest: dict[str, str] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
     last_status: dict[str, Any] | None = None

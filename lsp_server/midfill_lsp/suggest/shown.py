@@ -59,6 +59,14 @@ class Suggestion:
             typed=self.typed + length,
         )
 
+    def with_lf(self) -> Suggestion:
+        """With LF where it has CRLF."""
+        if "\r" not in self.text:
+            return self
+        tokens = tuple(replace(t, text=t.text.replace("\r\n", "\n")) for t in self.tokens)
+        sure = len(self.text[: self.sure].replace("\r\n", "\n"))
+        return replace(self, text=self.text.replace("\r\n", "\n"), tokens=tokens, sure=sure)
+
     def cut(self, length: int) -> Suggestion:
         """Its first ``length`` code points only; what stood after the cursor then stays."""
         kept, tokens = 0, []
