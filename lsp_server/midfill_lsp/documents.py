@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -99,10 +101,11 @@ class LineIndex:
         The whole text; the last line may be empty and always exists.
     """
 
-    __slots__ = ("lines",)
+    __slots__ = ("_ends", "lines")
 
     def __init__(self, text: str) -> None:
         self.lines = _split(text)
+        self._ends: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -110,17 +113,22 @@ class LineIndex:
     def offset(self, line: int, character: int, encoding: Encoding = "utf-16") -> int:
         """Code-point offset of a position; one beyond a line or the text is clamped."""
         if line >= len(self.lines):
-            return sum(map(len, self.lines))
-        return sum(map(len, self.lines[:line])) + _column(self.lines[line], character, encoding)
+            return self.ends[-1]
+        start = self.ends[line - 1] if line else 0
+        return start + _column(self.lines[line], character, encoding)
 
     def position(self, offset: int, encoding: Encoding = "utf-16") -> tuple[int, int]:
         """(line, character) of a code-point offset, clamped to the text."""
-        left = max(offset, 0)
-        for number, line in enumerate(self.lines):
-            if left < len(line) or number == len(self.lines) - 1:
-                return number, units(line[:left], encoding)
-            left -= len(line)
-        return 0, 0
+        line = min(bisect_right(self.ends, max(offset, 0)), len(self.lines) - 1)
+        start = self.ends[line - 1] if line else 0
+        return line, units(self.lines[line][: max(offset - start, 0)], encoding)
+
+    @property
+    def ends(self) -> list[int]:
+        """Offset of the end of each line; counted at most once an edit."""
+        if self._ends is None:
+            self._ends = list(accumulate(map(len, self.lines)))
+        return self._ends
 
     def replace(self, change: Change, encoding: Encoding = "utf-16") -> LineEdit:
         """Apply one ranged change and say which lines it touched."""
@@ -141,6 +149,7 @@ class LineIndex:
         if high < last_line:
             fresh.pop()  # the empty line that only the end of a text has
         self.lines[low : high + 1] = fresh
+        self._ends = None
         # What ends at the start of a line and leaves it there has not touched that line.
         whole = change.text[-1] in "\r\n" if change.text else column == 0
         untouched = int(end_column == 0 and whole)
