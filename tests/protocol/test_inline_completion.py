@@ -72,6 +72,19 @@ async def test_a_bracket_that_the_editor_closed_does_not_hide_what_is_shown(clie
     assert len(engine.asked) == asked
 
 
+async def test_what_was_shown_is_the_draft_where_the_text_around_has_changed(client, engine):
+    engine.answer = fill(middle("compute(x)"))
+    client.open("a = 1\nx = \n")
+    await client.inline(1, 4)
+
+    client.type("0", 0, 5, version=2)
+    client.type("com", 1, 4, version=3)
+    engine.answer = fill(middle("pute(x)"))
+    await client.inline(1, 7)
+
+    assert [r.get("draft", "") for r in engine.asked] == ["", "pute(x)"]
+
+
 async def test_moving_away_and_back_finds_the_answer_again(client, engine):
     engine.answer = lambda r: fill(middle("first" if r["prefix"].endswith("a = ") else "second"))
     client.open("a = \nb = \n")

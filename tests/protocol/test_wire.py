@@ -1,6 +1,10 @@
 """The traps of the protocol layer: whatever has an id is answered, whatever is odd is survived."""
 
+import json
+from pathlib import Path
+
 import pytest
+import pytest_lsp
 
 from tests.protocol.client import URI, inline
 
@@ -16,6 +20,18 @@ async def test_inline_completion_is_advertised(connect, engine):
     assert "midfill.accepted" in capabilities["executeCommandProvider"]["commands"]
     assert "completionProvider" not in capabilities
     assert "notebookDocumentSync" not in capabilities
+
+
+@pytest.mark.parametrize("name", ["visual_studio_code", "neovim", "emacs"])
+async def test_real_editors_capabilities_are_understood(connect, engine, name):
+    recorded = sorted(Path(pytest_lsp.__file__).parent.glob(f"clients/{name}*.json"))
+    told = json.loads(recorded[-1].read_text())
+    client = connect()
+    result = await client.initialize(told.get("capabilities", told))
+    assert result["capabilities"]["inlineCompletionProvider"] == {}
+    await client.ready()
+    client.open("x = \n")
+    assert await client.inline(0, 4)
 
 
 async def test_trigger_kinds_of_a_session_that_counts_from_zero(client, engine):

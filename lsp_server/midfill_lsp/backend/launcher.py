@@ -38,6 +38,8 @@ LOOK_EVERY_S = 0.15
 ANSWER_WITHIN_S = 60.0
 #: Exit code of `midfill` when a package is not installed.
 EXIT_MISSING = 3
+#: Windows has no sessions; there a process is detached by flags (DETACHED_PROCESS and a group).
+_DETACHED = 0x208 if os.name == "nt" else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,10 @@ def start_engine(
             stdin=subprocess.DEVNULL,
             stdout=log_file,
             stderr=log_file,
+            # Not the project's directory: Python would import what lies there.
+            cwd=directory,
             start_new_session=True,
+            creationflags=_DETACHED,
         )
     except OSError as error:
         raise EngineUnavailable(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from midfill_engine.wire import Silence
-    from midfill_lsp.documents import Ask
+    from midfill_lsp.documents import Ask, DocumentSnapshot
 
     Outcome = tuple[Suggestion, ...] | Silence
 
@@ -73,6 +73,23 @@ class DocumentState:
     turn: int = 0
     silence: Silence | None = None
     silence_version: int = 0
+    shown_after: str = field(default="", repr=False)
+    shown: str = field(default="", repr=False)
+
+    def show(self, snapshot: DocumentSnapshot, text: str) -> None:
+        """Note what is shown, and after which beginning of its line."""
+        self.shown_after, self.shown = _line_before(snapshot), text
+
+    def expected(self, snapshot: DocumentSnapshot) -> str:
+        """What the middle probably is: the rest of what is shown, if it is typed along.
+
+        It is of use where the text around has changed, so that the answer is not simply known.
+        """
+        line = _line_before(snapshot)
+        typed = line[len(self.shown_after) :]
+        if line.startswith(self.shown_after) and self.shown.startswith(typed):
+            return self.shown[len(typed) :]
+        return ""
 
     def stop(self) -> None:
         """End all work for this document."""
@@ -113,3 +130,8 @@ class DocumentState:
         original = future.text[:start] + future.text[future.offset :]
         typed = typed_since(original, start, text)
         return typed is not None and agrees(typed, taken.text)
+
+
+def _line_before(snapshot: DocumentSnapshot) -> str:
+    text, offset = snapshot.text, snapshot.offset
+    return text[text.rfind("\n", 0, offset) + 1 : offset]

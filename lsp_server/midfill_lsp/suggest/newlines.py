@@ -35,8 +35,9 @@ def plain(window: ContextWindow) -> ContextWindow:
     """The window with LF only."""
     if "\r" not in window.prefix and "\r" not in window.suffix:
         return window
-    return replace(window, prefix=_lf(window.prefix), suffix=_lf(window.suffix))
+    return replace(window, prefix=lf(window.prefix), suffix=lf(window.suffix))
 
 
-def _lf(text: str) -> str:
+def lf(text: str) -> str:
+    """The text with LF only."""
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -124,6 +124,7 @@ class Suggester:
         ms = (self._clock() - began) * 1000
         timed = tuple(replace(suggestion, ms=ms) for suggestion in outcome)
         self.last = timed[0]
+        document.show(ask.snapshot, timed[0].text)
         self._on_work()
         if not ask.explicit:
             self._look_ahead(ask, timed[0], document)
@@ -273,7 +274,11 @@ class Suggester:
             live.draft = live.newlines.restored(draft.text)
             self._on_draft(live, draft)
 
-        request = _request(live, newlines.plain(window), document.session, settings)
+        draft = "" if live.ahead or live.ask.explicit else document.expected(snapshot)
+        request = replace(
+            _request(live, newlines.plain(window), document.session, settings),
+            draft=newlines.lf(draft),
+        )
         try:
             fill = await self._counted(live, self.backend.fill(request, on_draft))
         except EngineUnavailable as error:

@@ -2,10 +2,11 @@
 
 import json
 import os
+import sys
 
 import pytest
 
-from midfill_lsp.backend.launcher import Endpoint, find_endpoint
+from midfill_lsp.backend.launcher import Endpoint, find_endpoint, start_engine
 
 
 def test_nothing_is_found_where_no_engine_was(tmp_path):
@@ -35,3 +36,16 @@ def test_a_directory_that_is_not_ours_is_not_trusted(tmp_path, monkeypatch):
     assert find_endpoint(link) is None
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     assert find_endpoint(tmp_path) is None
+
+
+def test_the_engine_is_started_away_from_the_project(tmp_path, monkeypatch):
+    """Python would import from the directory it is started in."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    process = start_engine(
+        [sys.executable, "-c", "import os; print(os.getcwd())"], tmp_path / "run"
+    )
+    process.wait()
+    log = tmp_path / "run" / "engine.log"
+    assert log.read_text().strip() == str(tmp_path / "run")
+    assert log.stat().st_mode & 0o777 == 0o600
