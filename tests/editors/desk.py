@@ -79,7 +79,10 @@ class Desk:
             f"vim.opt.rtp:prepend({lua_string(PLUGIN)})\n"
             "vim.o.termguicolors = true\nvim.o.shortmess = vim.o.shortmess .. 'I'\n"
             "vim.g.loaded_python3_provider = 0\n"  # its search costs seconds
-            "said = {}\nvim.notify = function(message) table.insert(said, message) end\n"
+            "said = {}\nlocal notify = vim.notify\n"
+            "vim.notify = function(message, level)\n"
+            "  table.insert(said, message)\n"
+            "  if quiet == false then notify(message, level) end\nend\n"
             f"require('midfill').setup(vim.json.decode({lua_string(json.dumps(options))}))\n"
             f"{'' if plain_colours else groups}"
             "for key, name in pairs({ f = 'accept', w = 'accept-word', l = 'accept-line',"

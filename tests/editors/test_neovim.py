@@ -549,6 +549,18 @@ def test_a_server_that_dies_is_started_again(open_desk: Open) -> None:
     assert "Error" not in desk.said()
 
 
+def test_a_long_message_does_not_stop_typing(open_desk: Open) -> None:
+    desk = open_desk(lua="quiet = false")
+    desk.nvim.type("i")
+    desk.nvim.wait(lambda: desk.nvim.mode() == "i", "insert mode")
+    params = {"type": 2, "message": "Midfill: " + "much to say " * 20}
+    message = {"method": "window/showMessage", "params": params}
+    desk.nvim.lua("require('midfill.client').notify('scripted/send', ...)", message)
+    desk.nvim.wait(lambda: "(:Midfill status)" in desk.said(), "a message that fits")
+    desk.nvim.type("typed")
+    desk.nvim.wait(lambda: desk.nvim.lines() == ["typed"], "no prompt swallowed the keys")
+
+
 def test_a_missing_server_is_one_clear_sentence(open_desk: Open, tmp_path: object) -> None:
     desk = open_desk(script={"completions": [ADD]})
     desk.nvim.lua("require('midfill.client').stop()")

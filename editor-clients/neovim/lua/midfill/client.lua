@@ -2,6 +2,7 @@
 --- here. Knows how to send; what an answer means is the callers' business.
 
 local config = require("midfill.config")
+local say = require("midfill.say").say
 local status = require("midfill.status")
 local text = require("midfill.text")
 
@@ -246,7 +247,7 @@ function M.attach(bufnr)
     status.set({ state = "error", message = message })
     if not missing_told then
       missing_told = true
-      vim.notify("midfill: " .. message, vim.log.levels.WARN)
+      say(message, vim.log.levels.WARN)
     end
     return
   end

@@ -1,6 +1,8 @@
 --- Settings of the plugin: defaults, what the user gave, and warnings about what cannot be meant.
 --- Knows nothing of the language server; what belongs to it travels untouched in `settings`.
 
+local say = require("midfill.say").say
+
 local M = {}
 
 ---@class midfill.Keys   No key is mapped unless it is named here.
@@ -117,7 +119,7 @@ function M.set(given)
   for key, value in pairs(given or {}) do
     local why = fault(key, value)
     if why then
-      vim.notify("midfill: " .. why .. ".", vim.log.levels.WARN)
+      say(why .. ".", vim.log.levels.WARN)
     elseif key == "filetypes" or key == "confidence" or key == "keys" then
       merged[key] = vim.tbl_extend("force", merged[key], value)
     else

@@ -6,16 +6,14 @@ local commands = require("midfill.commands")
 local config = require("midfill.config")
 local highlight = require("midfill.highlight")
 local keys = require("midfill.keys")
+local say = require("midfill.say").say
+local show_message = require("midfill.say").show_message
 local status = require("midfill.status")
 local suggestion = require("midfill.suggestion")
 
 local M = {}
 
 local DEFAULT_SNOOZE_MIN = 15
-
-local function say(message, level)
-  vim.notify("midfill: " .. message, level or vim.log.levels.INFO)
-end
 
 --- Whether Neovim itself draws and asks.
 local function core()
@@ -63,6 +61,7 @@ local function listen()
   client.on("midfill/status", status.set)
   client.on("midfill/silence", status.silence)
   client.on("midfill/draft", suggestion.draft)
+  client.on("window/showMessage", show_message)
 end
 
 --- Start. Needed once; calling it again takes the new settings.
