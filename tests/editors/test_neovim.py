@@ -166,6 +166,7 @@ def test_accept_word_line_and_sure(open_desk: Open) -> None:
     sure = len("dd(left, right):")
     desk = open_desk(script={"completions": [ADD], "sure": sure})
     ask(desk, "idef a", rest)
+    desk.script(delay_ms=60_000)
     desk.nvim.type("<M-w>")
     desk.nvim.wait(lambda: desk.nvim.lines() == ["def add"], "a word")
     desk.nvim.type("<M-w><M-w>")
@@ -173,7 +174,6 @@ def test_accept_word_line_and_sure(open_desk: Open) -> None:
     desk.nvim.type("<M-s>")
     desk.nvim.wait(lambda: desk.nvim.lines() == [FIRST], "up to the first unsure token")
     desk.nvim.wait_ghost("\n    return left + right".lstrip("\n"))
-    desk.script(sure=0)
     desk.nvim.type("<M-l>")
     desk.nvim.wait(lambda: desk.nvim.lines() == [FIRST, SECOND], "the next line")
     told = [m["params"] for m in desk.wait_message("midfill/didAccept", 5)]

@@ -6,6 +6,7 @@ local commands = require("midfill.commands")
 local config = require("midfill.config")
 local highlight = require("midfill.highlight")
 local keys = require("midfill.keys")
+local menu = require("midfill.menu")
 local say = require("midfill.say").say
 local show_message = require("midfill.say").show_message
 local status = require("midfill.status")
@@ -34,26 +35,25 @@ local function autocommands()
   if core() then
     return
   end
-  on({ "InsertEnter", "TextChangedI", "TextChangedP" }, "*", function(event)
-    local entered = event.event == "InsertEnter"
-    if not entered then
-      suggestion.refresh(true)
-    else -- the mode is not "insert" yet
-      vim.schedule(function()
-        suggestion.refresh(true)
-      end)
-    end
-  end)
-  on("CursorMovedI", "*", function()
-    suggestion.refresh(false)
-  end)
   local function later()
     vim.schedule(function()
       suggestion.refresh(true)
     end)
   end
+  on({ "InsertEnter", "TextChangedI", "TextChangedP" }, "*", function(event)
+    local entered = event.event == "InsertEnter"
+    if not entered then
+      suggestion.refresh(true)
+    else -- the mode is not "insert" yet
+      menu.watch(later)
+      later()
+    end
+  end)
+  on("CursorMovedI", "*", function()
+    suggestion.refresh(false)
+  end)
   on({ "CompleteChanged", "CompleteDone" }, "*", later)
-  on("User", { "BlinkCmpMenuOpen", "BlinkCmpMenuClose", "CmpMenuOpened", "CmpMenuClosed" }, later)
+  on("User", { "BlinkCmpMenuOpen", "BlinkCmpMenuClose" }, later)
   on({ "InsertLeave", "BufLeave", "WinLeave" }, "*", suggestion.leave)
 end
 

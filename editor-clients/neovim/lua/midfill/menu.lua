@@ -16,6 +16,19 @@ local function blink()
   return type(loaded) == "table" and loaded.is_visible and loaded or nil
 end
 
+local watched = false
+
+--- Call a function when nvim-cmp's menu opens or closes; the others have autocommands for that.
+---@param callback fun()
+function M.watch(callback)
+  local other = cmp()
+  if other and other.event and not watched then
+    watched = true
+    other.event:on("menu_opened", callback)
+    other.event:on("menu_closed", callback)
+  end
+end
+
 ---@return boolean
 function M.open()
   if vim.fn.pumvisible() == 1 then
