@@ -46,6 +46,7 @@ class Desk:
         env: Mapping[str, str] | None = None,
         encoding: str = "utf-16",
         size: tuple[int, int] = (80, 24),
+        package: bool = False,
         plain_colours: bool = False,
     ) -> None:
         self.program, self.folder, self.size = program, folder, size
@@ -66,6 +67,12 @@ class Desk:
             "SCRIPTED_LSP_SCRIPT": json.dumps(dict(script or {})),
             **(env or {}),
         }
+        self.path = f"vim.opt.rtp:prepend({lua_string(PLUGIN)})\n"
+        if package:
+            start = folder / "data/nvim/site/pack/midfill/start"
+            start.mkdir(parents=True)
+            (start / "midfill").symlink_to(PLUGIN)
+            self.path = ""
         self.init = folder / "init.lua"
         self.init.write_text(self._init(dict(options or {}), lua, plain_colours=plain_colours))
 
@@ -76,7 +83,7 @@ class Desk:
             for i, group in enumerate(GROUPS)
         )
         return (
-            f"vim.opt.rtp:prepend({lua_string(PLUGIN)})\n"
+            f"{self.path}"
             "vim.o.termguicolors = true\nvim.o.shortmess = vim.o.shortmess .. 'I'\n"
             "vim.g.loaded_python3_provider = 0\n"  # its search costs seconds
             "said = {}\nlocal notify = vim.notify\n"

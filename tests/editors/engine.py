@@ -1,4 +1,4 @@
-"""A scripted engine beside an editor: in a thread of its own, on a Unix socket, under `midfill lsp`."""
+"""A scripted engine below `midfill lsp`: in a thread of its own, on a Unix socket."""
 
 from __future__ import annotations
 

@@ -589,7 +589,7 @@ def test_help_tags_resolve(open_desk: Open) -> None:
     desk.nvim.command(f"set packpath+={desk.folder} | packadd midfill | helptags {copy}/doc")
     desk.nvim.command("help midfill-mappings")
     assert "MAPPINGS AND FUNCTIONS" in desk.nvim.call("nvim_get_current_line")
-    newer = {"vim.lsp.inline_completion"} if desk.program.name == "nvim-0.11" else set()
+    newer = {"vim.lsp.inline_completion"} if desk.program.name < "nvim-0.12" else set()
     for word in (
         set(re.findall(r"\|([\w.:()<>-]+)\|", (copy / "doc/midfill.txt").read_text())) - newer
     ):
@@ -601,7 +601,7 @@ def test_help_tags_resolve(open_desk: Open) -> None:
 
 def test_neovims_own_inline_completion_by_a_setting(open_desk: Open) -> None:
     desk = open_desk(script={"completions": [ADD]}, options={"core": True})
-    if desk.program.name == "nvim-0.11":
+    if desk.program.name < "nvim-0.12":
         ask(desk, "idef a", ADD[5:])  # there is none: ours goes on
         return
     desk.nvim.type("idef a")
@@ -609,3 +609,36 @@ def test_neovims_own_inline_completion_by_a_setting(open_desk: Open) -> None:
     assert desk.nvim.ghost() == ""
     desk.nvim.type("<M-f>")
     desk.nvim.wait(lambda: desk.nvim.lines() == [FIRST, SECOND], "core accepts")
+
+
+@pytest.mark.parametrize("source", ["cmp", "blink"])
+def test_sources_for_completion_plugins(open_desk: Open, source: str) -> None:
+    desk = open_desk(
+        "x.ad\n", script={"completions": ["x.add(1)\nx.end()"]}, options={"auto": False}
+    )
+    desk.nvim.type("A")
+    desk.nvim.wait(lambda: desk.nvim.mode() == "i", "insert mode")
+    desk.nvim.lua(
+        "source, got = require('midfill.' .. ...).new(), nil\n"
+        "local complete = source.complete or source.get_completions\n"
+        "complete(source, {}, function(answer) got = answer.items end)",
+        source,
+    )
+    (item,) = desk.nvim.wait(lambda: desk.nvim.lua("return got"), "items")
+    assert item["label"] == "add(1)"
+    assert item["textEdit"]["newText"] == "add(1)\nx.end()"
+    assert item["textEdit"]["range"] == {
+        "start": {"line": 0, "character": 2},
+        "end": {"line": 0, "character": 4},
+    }
+    assert "x.end()" in item["documentation"]["value"]
+    if source == "cmp":
+        desk.nvim.lua("source:execute(got[1], function() end)")
+    else:
+        desk.nvim.lua("source:execute({}, got[1], function() end, function() end)")
+    desk.wait_message("workspace/executeCommand")
+
+
+def test_as_a_plain_package(open_desk: Open) -> None:
+    desk = open_desk(package=True, script={"completions": [ADD]})
+    ask(desk, "idef a", ADD[5:])

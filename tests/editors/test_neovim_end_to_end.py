@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.editors.desk import ROOT, Desk
 from tests.editors.engine import LANGUAGE_SERVER, ScriptedEngine
 

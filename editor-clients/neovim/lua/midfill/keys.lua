@@ -42,10 +42,10 @@ local function map(name, lhs)
   local plug = ("<Plug>(midfill-%s)"):format(name:gsub("_", "-"))
   local otherwise = keep(lhs, name)
   vim.keymap.set("i", lhs, function()
-    local mine = ALWAYS[name] or suggestion.visible()
-    if name:find("^accept") and snippet_active() and otherwise then
-      mine = false -- a snippet's next place goes first where the key is used for it
+    if lhs:lower() == "<tab>" and snippet_active() then -- a snippet's next place goes first
+      return otherwise or "<Cmd>lua vim.snippet.jump(1)<CR>" -- Neovim 0.10 maps no key for it
     end
+    local mine = ALWAYS[name] or suggestion.visible()
     return mine and plug or otherwise or lhs
   end, { expr = true, remap = true, silent = true, desc = "Midfill: " .. name:gsub("_", " ") })
 end
