@@ -155,7 +155,7 @@ class Midfill implements vscode.Disposable {
   }
 
   private async gaveUp(message: string): Promise<void> {
-    this.status.setPhase("error", message);
+    this.status.setPhase("crashed", message);
     const again = "Start Again";
     const choice = await vscode.window.showErrorMessage(`Midfill: ${message}`, again, "Show Log");
     if (choice === again) await this.start();

@@ -27,7 +27,7 @@ const LABELS: Record<string, string> = {
 };
 
 /** The state of the whole thing, as the status bar shows it. */
-export type Phase = Status["state"] | "missing" | "stopped";
+export type Phase = Status["state"] | "missing" | "crashed";
 
 const ICONS: Record<Phase, string> = {
   starting: "$(loading~spin)",
@@ -37,8 +37,8 @@ const ICONS: Record<Phase, string> = {
   paused: "$(debug-pause)",
   off: "$(circle-slash)",
   error: "$(warning)",
+  crashed: "$(warning)",
   missing: "$(cloud-download)",
-  stopped: "$(circle-slash)",
 };
 
 export function reasonLabel(code: string): string | undefined {
@@ -47,7 +47,8 @@ export function reasonLabel(code: string): string | undefined {
 
 /** Text of the status bar item. `busy` looks like `ready`, as it changes with every key. */
 export function statusText(phase: Phase, progress?: number, silenceCode?: string): string {
-  const label = phaseLabel(phase, progress) ?? (silenceCode && reasonLabel(silenceCode));
+  const reason = silenceCode === undefined ? undefined : reasonLabel(silenceCode);
+  const label = phaseLabel(phase, progress) ?? reason;
   return label ? `${ICONS[phase]} Midfill: ${label}` : `${ICONS[phase]} Midfill`;
 }
 
@@ -64,11 +65,11 @@ function phaseLabel(phase: Phase, progress?: number): string | undefined {
     case "off":
       return "off";
     case "error":
-      return "error";
+      return "engine down";
+    case "crashed":
+      return "language server down";
     case "missing":
       return "not installed";
-    case "stopped":
-      return "stopped";
     case "ready":
     case "busy":
       return undefined;

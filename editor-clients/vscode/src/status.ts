@@ -11,6 +11,10 @@ const LINKS: [command: string, title: string][] = [
 ];
 const WARNING = new vscode.ThemeColor("statusBarItem.warningBackground");
 
+function working(phase: Phase): boolean {
+  return phase === "ready" || phase === "busy";
+}
+
 export class StatusItem implements vscode.Disposable {
   private readonly item = vscode.window.createStatusBarItem(
     "midfill.status",
@@ -47,6 +51,8 @@ export class StatusItem implements vscode.Disposable {
 
   /** What this extension knows when there is no server to say anything. */
   setPhase(phase: Phase, message = ""): void {
+    // A reason that was the engine's, or a switch's, ends with it.
+    if (working(phase) !== working(this.phase)) this.silences.clear();
     this.phase = phase;
     this.message = message;
     this.draw();
@@ -75,8 +81,9 @@ export class StatusItem implements vscode.Disposable {
     const silence = this.silence();
     this.item.text = statusText(this.phase, this.status?.progress, silence?.code);
     this.item.tooltip = this.tooltip(silence);
-    this.item.backgroundColor =
-      this.phase === "error" || this.phase === "missing" ? WARNING : undefined;
+    this.item.backgroundColor = ["error", "crashed", "missing"].includes(this.phase)
+      ? WARNING
+      : undefined;
     const spoken = this.item.text.replace(/\$\([^)]*\)\s*/, "");
     this.item.accessibilityInformation = { label: spoken, role: "button" };
   }

@@ -82,12 +82,16 @@ class CodeServer:
         self.port = 0
         self._process: asyncio.subprocess.Process | None = None
 
-    def settings(self, machine: Mapping[str, Any], user: Mapping[str, Any] | None = None) -> None:
+    def profile(self, machine: Mapping[str, Any]) -> None:
         """Write the profile's settings; those of scope ``machine`` have a file of their own."""
-        for scope, values in (("Machine", machine), ("User", {**USER_SETTINGS, **(user or {})})):
+        for scope, values in (("Machine", machine), ("User", USER_SETTINGS)):
             path = self.home / "data" / scope / "settings.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
+
+    def configure(self, values: Mapping[str, Any]) -> None:
+        """Write the workspace's settings, the only ones that a running workbench reads again."""
+        self.write(".vscode/settings.json", json.dumps(values))
 
     async def start(self) -> None:
         """Install the extension, start the server and wait until it answers."""
@@ -166,16 +170,17 @@ class Window:
         await self.page.wait_for_selector(".editor-instance .view-line", timeout=PATIENCE_S * 1000)
         await self.focus()
 
-    async def show(self, file: Path) -> None:
-        """Open a further file in the same window, by its name."""
-        await self.page.keyboard.press("Control+P")
-        await self.page.keyboard.type(file.name)
-        row = f'.quick-input-list .monaco-list-row.focused:has-text("{file.name}")'
-        await self.page.wait_for_selector(row)
-        await self.page.keyboard.press("Enter")
-        await self.page.wait_for_selector(f'.tab.active[data-resource-name="{file.name}"]')
-        self.file = file
-        await self.focus()
+    async def reload(self) -> None:
+        """Show the file as it is on the disk now, whatever was typed."""
+        assert self.file is not None
+        await self.command("File: Revert File")
+        first, *_ = self.file.read_text(encoding="utf-8").splitlines()
+        await until("the file's text", lambda: self._first_line_is(first))
+
+    async def _first_line_is(self, text: str) -> bool:
+        line = self.page.locator(".editor-instance .view-lines .view-line").first
+        dirty = await self.page.locator(".tab.active.dirty").count()
+        return not dirty and _plain(await line.text_content() or "") == text
 
     async def focus(self) -> None:
         """Put the focus and the cursor into the text."""
@@ -193,8 +198,11 @@ class Window:
 
     async def cursor(self, line: int, character: int) -> None:
         """Put the cursor somewhere, both counted from 0."""
-        await self.press("Control+Home", *["ArrowDown"] * line, "Home", "Home")
-        await self.press("Home", *["ArrowRight"] * character)
+        await self.press("Control+G")
+        await self.page.keyboard.type(f"{line + 1}:{character + 1}")
+        await self.page.wait_for_selector('.quick-input-list :text("Go to line")')
+        await self.press("Enter")
+        await self.page.wait_for_selector(f'.statusbar-item :text("Ln {line + 1}, Col ")')
 
     async def command(self, title: str) -> None:
         """Run a command by its title in the palette."""
@@ -229,9 +237,32 @@ class Window:
         """Wait for this ghost text."""
         await self._wait("ghost text", self.ghost, text)
 
+    async def draws(self, text: str) -> None:
+        """Wait until the extension has drawn this."""
+        await self._wait("drawn text", self.drawn, text)
+
     async def says(self, text: str) -> None:
         """Wait until the status bar item holds this."""
         await self._wait("status", self.status, text, exact=False)
+
+    async def is_ready(self) -> None:
+        """Wait until the language server and the engine are there."""
+        await until("a ready engine", lambda: self._is("Midfill"))
+
+    async def _is(self, words: str) -> bool:
+        return (await self.status()).strip() == words
+
+    async def tidy(self) -> None:
+        """Close widgets and messages."""
+        await self.press("Escape", "Escape")
+        if await self.page.locator(".notifications-toasts .notification-list-item").count():
+            await self.command("Notifications: Clear All Notifications")
+
+    async def reads(self, text: str) -> None:
+        """Wait for a notification that holds this."""
+        await self.page.wait_for_selector(
+            f'.notifications-toasts .notification-list-item:has-text("{text}")'
+        )
 
     async def _wait(self, what: str, look: Any, text: str, *, exact: bool = True) -> None:
         seen = ""

@@ -1,0 +1,126 @@
+"""One code-server, one browser window and one scripted engine for all tests of VS Code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.editors.vscode import provide
+from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser
+from tests.fake_engine import FakeEngine, fill, middle
+
+OUTPUT = Path(__file__).parents[1] / "output" / "vscode"
+
+
+@pytest.fixture(scope="session")
+def installation() -> Installation:
+    """What is installed here and the freshly packed extension; skips, loudly, when there is none."""
+    line = provide.REPORT.read_text().strip() if provide.REPORT.exists() else ""
+    if not line.startswith("found"):
+        reason = line or "MISSING vscode: run `python3 tests/editors/vscode/provide.py`"
+        if "vscode" in os.environ.get("MIDFILL_REQUIRE_EDITORS", ""):
+            pytest.fail(f"MIDFILL_REQUIRE_EDITORS: {reason}")
+        pytest.skip(reason)
+    *_, launcher, chromium = line.split()
+    sys.path.insert(0, str(provide.PYLIB))
+    return Installation(Path(launcher), Path(chromium), provide.package())
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A command `midfill` that runs this checkout."""
+    path = tmp_path_factory.mktemp("bin") / "midfill"
+    sources = os.pathsep.join(str(provide.REPOSITORY / part) for part in ("lsp_server", "engine"))
+    sources = os.environ.get("MIDFILL_TEST_SOURCES", sources)
+    path.write_text(
+        f'#!/bin/sh\nexport PYTHONPATH="{sources}"\nexec "{sys.executable}" -m midfill_lsp.cli "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+@dataclass
+class Office:
+    """What a test works with: a window, the scripted engine behind it, and files to open."""
+
+    server: CodeServer
+    engine: FakeEngine
+    window: Window
+    texts: int = 0
+    output: Path = OUTPUT
+
+    def answers(self, *pieces: str | tuple[str, float], **more: Any) -> None:
+        """From now on the engine fills with these tokens (confidence 0.9 unless given)."""
+        self.engine.answer = fill(middle(*pieces), **more)
+
+    def outcomes(self, **wanted: str) -> list[dict[str, Any]]:
+        """Lines of the language server's journal that say this."""
+        path = self.server.home / "state" / "journal.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [line for line in map(json.loads, lines) if wanted.items() <= line.items()]
+
+    async def edit(self, text: str, cursor: tuple[int, int]) -> None:
+        """Put a text into the window's file and the cursor at (line, character)."""
+        self.texts += 1
+        # A last line of its own keeps what the language server remembers of other tests away.
+        self.server.write("work.py", text + self._mark)
+        await self.window.reload()
+        await self.window.cursor(*cursor)
+        self.engine.requests.clear()
+
+    async def saved(self) -> str:
+        """The text as saved to the disk."""
+        text = await self.window.saved()
+        assert text.endswith(self._mark)
+        return text.removesuffix(self._mark)
+
+    @property
+    def _mark(self) -> str:
+        return f"# {self.texts}"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared_office(
+    installation: Installation, program: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Office]:
+    """Started once: the workbench takes ten seconds to come up."""
+    home = tmp_path_factory.mktemp("vscode")
+    env = {"MIDFILL_RUNTIME_DIR": str(home / "run"), "MIDFILL_STATE_DIR": str(home / "state")}
+    server = CodeServer(installation, home, env)
+    machine = {"midfill.client.serverPath": str(program), "midfill.engine.autostart": False}
+    server.profile(machine)
+    server.configure({})
+    engine = await FakeEngine(home / "run").start()
+    await server.start()
+    try:
+        async with browser(installation.chromium) as chromium:
+            context = await chromium.new_context(viewport={"width": 1000, "height": 520})
+            window = Window(server, await context.new_page())
+            await window.open(server.write("work.py", "pass\n"))
+            await window.says("Midfill")
+            await window.is_ready()
+            yield Office(server, engine, window)
+    finally:
+        await server.stop()
+        await engine.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def office(shared_office: Office, request: pytest.FixtureRequest) -> AsyncIterator[Office]:
+    """The office as it was in the beginning; keeps a picture of how the test left the window."""
+    engine = shared_office.engine
+    engine.drafts, engine.cancelled = [], 0
+    engine.go.set()
+    shared_office.answers("fake()")
+    shared_office.server.configure({})
+    yield shared_office
+    await shared_office.window.keep(OUTPUT / f"{request.node.name}.png")
+    await shared_office.window.tidy()
