@@ -6,10 +6,10 @@
  */
 import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
-import { say } from "./commands";
-import * as protocol from "./protocol";
-import type { Shown } from "./shown";
-import { sureEnd } from "./suggestion";
+import { say } from "./commands.ts";
+import * as protocol from "./protocol.ts";
+import type { Shown } from "./shown.ts";
+import { sureEnd } from "./suggestion.ts";
 
 const SUGGEST = "editor.action.inlineSuggest";
 

@@ -14,7 +14,7 @@ import {
   type LanguageClientOptions,
   type Middleware,
 } from "vscode-languageclient/node";
-import { SECTION, explicitSettings } from "./settings";
+import { SECTION, explicitSettings } from "./settings.ts";
 
 const RESTART_DELAYS_MS = [500, 1_000, 2_000, 5_000, 10_000];
 /** A server that lived so long is not in a crash loop. */

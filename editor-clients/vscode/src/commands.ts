@@ -1,8 +1,8 @@
 /** The commands of the palette that ask the language server or VS Code for something. */
 import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
-import * as protocol from "./protocol";
-import { SECTION } from "./settings";
+import * as protocol from "./protocol.ts";
+import { SECTION } from "./settings.ts";
 
 const SNOOZE_MINUTES = [5, 15, 60, 240];
 

@@ -1,16 +1,16 @@
 /** Wires the parts together; the language server decides, this only draws and maps keys. */
 import * as vscode from "vscode";
-import { registerAccepting } from "./accept";
-import { Server } from "./client";
-import { registerCommands } from "./commands";
-import { Confidence } from "./confidence";
-import { findServer, type Found } from "./find";
-import { Ghost, PART_ACCEPTED_COMMAND } from "./ghost";
-import { offerInstall } from "./install";
-import * as protocol from "./protocol";
-import { SECTION, clientSettings, settingNames } from "./settings";
-import { Shown } from "./shown";
-import { StatusItem } from "./status";
+import { registerAccepting } from "./accept.ts";
+import { Server } from "./client.ts";
+import { registerCommands } from "./commands.ts";
+import { Confidence } from "./confidence.ts";
+import { findServer, type Found } from "./find.ts";
+import { Ghost, PART_ACCEPTED_COMMAND } from "./ghost.ts";
+import { offerInstall } from "./install.ts";
+import * as protocol from "./protocol.ts";
+import { SECTION, clientSettings, settingNames } from "./settings.ts";
+import { Shown } from "./shown.ts";
+import { StatusItem } from "./status.ts";
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const midfill = new Midfill(context);
@@ -53,6 +53,7 @@ class Midfill implements vscode.Disposable {
       },
       middleware: {
         provideInlineCompletionItems: async (document, position, inlineContext, token, next) => {
+          if (this.hasSeveralCursors(document)) return null;
           const result = await next(document, position, inlineContext, token);
           return token.isCancellationRequested
             ? null
@@ -118,6 +119,19 @@ class Midfill implements vscode.Disposable {
 
   dispose(): void {
     for (const subscription of this.subscriptions) subscription.dispose();
+  }
+
+  /** The server sees one cursor only, so this reason is ours to give. */
+  private hasSeveralCursors(document: vscode.TextDocument): boolean {
+    const editor = vscode.window.activeTextEditor;
+    if (editor?.document !== document || editor.selections.length === 1) return false;
+    this.status.setSilence({
+      uri: document.uri.toString(),
+      version: document.version,
+      code: "multiple-cursors",
+      message: "There are several cursors.",
+    });
+    return true;
   }
 
   private client(): ReturnType<() => Server["running"]> {

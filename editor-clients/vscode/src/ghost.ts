@@ -4,12 +4,12 @@
  */
 import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
-import { say } from "./commands";
-import type { Confidence } from "./confidence";
-import * as protocol from "./protocol";
-import { clientSettings } from "./settings";
-import { suggestionOf, type Shown } from "./shown";
-import { consumed, cutAt, type Suggestion } from "./suggestion";
+import { say } from "./commands.ts";
+import type { Confidence } from "./confidence.ts";
+import * as protocol from "./protocol.ts";
+import { clientSettings } from "./settings.ts";
+import { suggestionOf, type Shown } from "./shown.ts";
+import { consumed, cutAt, type Suggestion } from "./suggestion.ts";
 
 /** Runs after VS Code accepted a sure part whose unsure tail we drew. */
 export const PART_ACCEPTED_COMMAND = "midfill.partAccepted";
@@ -63,7 +63,10 @@ export class Ghost {
       this.confidence.clear(at.document);
       return items;
     }
-    this.confidence.showTail(at.document, at.position, suggestion.text.slice(end));
+    this.confidence.showTail(at.document, at.position, {
+      ghost: suggestion.text.slice(taken, end),
+      tail: suggestion.text.slice(end),
+    });
     const sure = new vscode.InlineCompletionItem(suggestion.text.slice(0, end), first.range);
     sure.command = {
       command: PART_ACCEPTED_COMMAND,

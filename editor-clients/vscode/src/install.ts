@@ -8,8 +8,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import * as vscode from "vscode";
-import { findPython, inEnvironment } from "./find";
-import { clientSettings } from "./settings";
+import { findPython, inEnvironment } from "./find.ts";
+import { clientSettings } from "./settings.ts";
 
 const CREATE = "Create Environment";
 const LOCATE = "Choose the Program…";

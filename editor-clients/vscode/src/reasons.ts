@@ -1,5 +1,5 @@
 /** Short words for the status bar. The sentences come from the language server. */
-import type { Status } from "./protocol";
+import type { Status } from "./protocol.ts";
 
 /** What the status bar says of a silence; codes that are over before one can read are absent. */
 const LABELS: Record<string, string> = {

@@ -5,8 +5,8 @@
  * how much was accepted, so this keeps account of it. It changes no document and draws nothing.
  */
 import * as vscode from "vscode";
-import type { Acceptance } from "./protocol";
-import { consumed, type Suggestion } from "./suggestion";
+import type { Acceptance } from "./protocol.ts";
+import { consumed, type Suggestion } from "./suggestion.ts";
 
 /** Ghost text that stood this long without being overtaken counts as shown. */
 const SHOWN_AFTER_MS = 100;
@@ -33,13 +33,10 @@ export class Shown implements vscode.Disposable {
   private timer: NodeJS.Timeout | undefined;
   private reported: string | undefined;
   private readonly subscriptions: vscode.Disposable[];
-  private readonly changedEmitter = new vscode.EventEmitter<void>();
-  readonly onDidChange = this.changedEmitter.event;
 
   /** `report` is called once for each suggestion that was seen. */
   constructor(private readonly report: (id: string) => void) {
     this.subscriptions = [
-      this.changedEmitter,
       vscode.workspace.onDidChangeTextDocument((event) => {
         this.follow(event);
       }),
@@ -52,12 +49,12 @@ export class Shown implements vscode.Disposable {
   /** Remember an answer; items that other extensions' middleware made are not ours. */
   set(document: vscode.TextDocument, start: vscode.Position, items: readonly Suggestion[]): void {
     const selected = this.answer?.items[this.index]?.id;
+    if (this.answer === undefined) announce(true);
     this.answer = { document, start, items };
     this.index = Math.max(
       0,
       items.findIndex((item) => item.id === selected),
     );
-    this.announce();
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
       this.reportSeen();
@@ -69,14 +66,13 @@ export class Shown implements vscode.Disposable {
     if (this.answer === undefined) return;
     this.answer = undefined;
     this.index = 0;
-    this.announce();
+    announce(false);
   }
 
   /** The next candidate is selected, or the previous one. */
   cycle(step: 1 | -1): void {
     const count = this.answer?.items.length ?? 0;
     if (count > 0) this.index = (this.index + step + count) % count;
-    this.announce();
   }
 
   /** What the user sees, if it still agrees with the document. */
@@ -110,11 +106,11 @@ export class Shown implements vscode.Disposable {
     this.reported = id;
     this.report(id);
   }
+}
 
-  private announce(): void {
-    void vscode.commands.executeCommand("setContext", "midfill.shown", this.answer !== undefined);
-    this.changedEmitter.fire();
-  }
+/** Keys of ours apply only while a suggestion of ours is there. */
+function announce(shown: boolean): void {
+  void vscode.commands.executeCommand("setContext", "midfill.shown", shown);
 }
 
 /** The suggestion behind an item of the language server; `undefined` for foreign items. */

@@ -1,7 +1,7 @@
 /** The one item in the status bar: what state Midfill is in, and why it shows nothing. */
 import * as vscode from "vscode";
-import type { Silence, Status } from "./protocol";
-import { lastFigures, reasonLabel, statusText, type Phase } from "./reasons";
+import type { Silence, Status } from "./protocol.ts";
+import { lastFigures, reasonLabel, statusText, type Phase } from "./reasons.ts";
 
 const LINKS: [command: string, title: string][] = [
   ["midfill.why", "Why nothing?"],

@@ -61,3 +61,16 @@ export function oneLine(text: string): string {
   const hidden = rest.filter((line) => line.trim() !== "").length;
   return hidden === 0 ? first : `${first} ⏎ +${String(hidden)}`;
 }
+
+/** The text with the letters of uncommitted tokens as dots, so that one sees it settle. */
+export function withDots(
+  text: string,
+  tokens: readonly (readonly [length: number, confidence: number, committed: 0 | 1])[],
+): string {
+  let at = 0;
+  const pieces = tokens.map(([length, , committed]) => {
+    const piece = text.slice(at, (at += length));
+    return committed ? piece : piece.replace(/\S/gu, "·");
+  });
+  return pieces.join("") + text.slice(at);
+}

@@ -1,6 +1,7 @@
 """Provide a VS Code that the tests drive: code-server, a Chromium, and the packaged extension.
 
     python3 tests/editors/vscode/provide.py
+    python3 tests/editors/vscode/provide.py --node    # only node and npm; prints their folder
 
 Node and Playwright come from wheels, code-server from npm (it compiles for some minutes the first
 time), the browser from the system (`chromium`). All lands under ``.editors/vscode`` (or
@@ -138,13 +139,17 @@ def main() -> int:
     """Provide everything; 1 only when it is required and missing."""
     ROOT.mkdir(parents=True, exist_ok=True)
     try:
+        if sys.argv[1:] == ["--node"]:
+            print(node() / "bin")
+            return 0
         browser = chromium()
         playwright()
         launcher = code_server(node())
         line = f"found vscode {run(launcher, '--version').split()[-1]} {launcher} {browser}"
     except (UnavailableError, OSError) as error:
         line = f"MISSING vscode: {error}"
-    REPORT.write_text(line + "\n")
+    if sys.argv[1:] != ["--node"]:
+        REPORT.write_text(line + "\n")
     print(line)
     required = "vscode" in os.environ.get("MIDFILL_REQUIRE_EDITORS", "").replace(",", " ").split()
     return int(required and line.startswith("MISSING"))
