@@ -23,7 +23,7 @@ from midfill_engine.fill.filler import Filler
 from midfill_engine.models.decoder import Decoder, Embedding, Layer
 from midfill_engine.models.family import DecoderConfig
 from midfill_engine.models.graphs import GraphDecoder
-from midfill_engine.models.linear import make_linear
+from midfill_engine.models.linear import Linear, make_linear
 from midfill_engine.models.registry import family_of
 from midfill_engine.models.weights import StoredWeight
 from midfill_engine.text.tokenizer import Tokenizer
@@ -50,7 +50,7 @@ def random_decoder(c: DecoderConfig) -> Decoder:
         values = torch.randn(out, inner, device=DEVICE, dtype=torch.bfloat16)
         return StoredWeight(values.mul_(inner**-0.5))
 
-    def linear(out: int, inner: int, *, bias: bool = False):
+    def linear(out: int, inner: int, *, bias: bool = False) -> Linear:
         biases = torch.zeros(out) if bias else None
         return make_linear(weight(out, inner), biases, "bfloat16", DEVICE)
 
@@ -129,7 +129,11 @@ def step_times(graphs: GraphDecoder, vocab: int, bandwidth: float) -> dict[str, 
         return graphs.forward(block, cache, 1500, causal=False)
 
     alone = summary(timed(forward, 100))
-    whole = summary(timed(lambda: graphs.logits(forward()).max(-1).values.tolist(), 100))
+
+    def step() -> list[float]:
+        return graphs.logits(forward()).max(-1).values.tolist()
+
+    whole = summary(timed(step, 100))
     return {
         "weight_bytes": graphs.nbytes,
         "stream_once_ms": round(floor, 3),
@@ -140,7 +144,9 @@ def step_times(graphs: GraphDecoder, vocab: int, bandwidth: float) -> dict[str, 
     }
 
 
-def keystrokes(graphs: GraphDecoder, folder: Path, *, context: int, middle: int, steps: int):
+def keystrokes(
+    graphs: GraphDecoder, folder: Path, *, context: int, middle: int, steps: int
+) -> dict[str, float]:
     """Type through a file: each key adds one character and asks for a middle."""
     config = json.loads((folder / "config.json").read_text())
     spec = family_of(config).diffusion(config)
