@@ -18,6 +18,7 @@ from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import output_bias
 from midfill_engine.decode.table import strategy_of
 from midfill_engine.device.choose import choose_device, choose_precision, device_name, use_threads
+from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.causal import accept, autoregressive, self_speculative
@@ -128,6 +129,7 @@ class Filler:
             block_size=spec.block_size,
             bytes_resident=decoder.nbytes,
         )
+        release_freed()
         graphs = GraphDecoder(decoder) if device.type == "cuda" else decoder
         return cls(graphs, tokenizer, spec, info, settings.cache_mb << 20)
 
