@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types install install-test clean
+.PHONY: demo test lint types vscode editors install install-test clean
 
 demo: install
 	@$(BIN)/midfill demo
@@ -20,6 +20,14 @@ lint: install-test
 
 types: install-test
 	@$(BIN)/mypy
+
+# Checks and packs the VS Code extension; brings its own Node.
+vscode: | $(BIN)/python
+	@PYTHON=$(CURDIR)/$(BIN)/python editor-clients/vscode/ci.sh
+
+# Puts the editors that the tests drive into .editors/; what cannot be had is named and skipped.
+editors: | $(BIN)/python
+	@$(BIN)/python tests/editors/provide.py
 
 install: $(VENV)/.engine
 install-test: $(VENV)/.test
