@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks and packs the extension: types, lint, unit tests, mirrored settings, vsce package.
 #
-# Node comes from a wheel, into .editors/vscode of the checkout (or $MIDFILL_EDITORS_DIR/vscode).
+# Node comes from a wheel, into .editors of the checkout (or $MIDFILL_EDITORS_DIR).
 # Where it cannot be had this says SKIPPED and succeeds, unless MIDFILL_REQUIRE_EDITORS names
 # vscode. $PYTHON is a Python 3.11 or newer; it needs no packages.
 set -euo pipefail
@@ -14,9 +14,8 @@ skip() {
   exit
 }
 
-said=$("$PYTHON" ../../tests/editors/vscode/provide.py --node) || skip "$said"
-[[ $said != MISSING* ]] || skip "$said"
-export PATH="$said:$PATH"
+node=$("$PYTHON" ../../tests/editors/vscode/install.py --node) || skip "no node: $node"
+export PATH="$node:$PATH"
 if ! npm ci --no-audit --no-fund --loglevel=error; then
   npm view typescript version >/dev/null 2>&1 && exit 1 # the registry answers: the lock is wrong
   skip "npm reaches no registry"

@@ -31,6 +31,12 @@ def found(name: str) -> Program:
     pytest.skip(reason)
 
 
+@pytest.fixture(scope="session")
+def find_editor() -> Callable[[str], Program]:
+    """The same, for the tests in folders below."""
+    return found
+
+
 def neovims() -> list[str]:
     """Both that always count, and an older one where somebody provided it."""
     return [*(["nvim-0.10"] if (provide.ROOT / "bin/nvim-0.10").exists() else []), *provide.DEFAULT]
@@ -63,8 +69,8 @@ def open_desk(
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count outcomes by the editor in the test's name."""
-    editor = re.search(r"nvim-[\d.]+|emacs", report.nodeid.rpartition("::")[2])
+    """Count outcomes by the editor in the test's name or folder."""
+    editor = re.search(r"nvim-[\d.]+|emacs|vscode", report.nodeid)
     if editor and (report.when == "call" or (report.when == "setup" and not report.passed)):
         counts[editor[0]][report.outcome] += 1
 

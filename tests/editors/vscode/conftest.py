@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-
-from tests.editors.vscode import provide
+from tests.editors.desk import Program
+from tests.editors.vscode import install
 from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser
 from tests.fake_engine import FakeEngine, fill, middle
 
@@ -21,28 +21,20 @@ OUTPUT = Path(__file__).parents[1] / "output" / "vscode"
 
 
 @pytest.fixture(scope="session")
-def installation() -> Installation:
-    """What is installed here and the freshly packed extension; skips, loudly, when there is none."""
-    line = provide.REPORT.read_text().strip() if provide.REPORT.exists() else ""
-    if not line.startswith("found"):
-        reason = line or "MISSING vscode: run `python3 tests/editors/vscode/provide.py`"
-        if "vscode" in os.environ.get("MIDFILL_REQUIRE_EDITORS", ""):
-            pytest.fail(f"MIDFILL_REQUIRE_EDITORS: {reason}")
-        pytest.skip(reason)
-    *_, launcher, chromium = line.split()
-    sys.path.insert(0, str(provide.PYLIB))
-    return Installation(Path(launcher), Path(chromium), provide.package())
+def installation(find_editor: Callable[[str], Program]) -> Installation:
+    """What is installed here, and the extension freshly packed."""
+    program = find_editor("vscode")
+    sys.path.insert(0, str(install.PYLIB))
+    return Installation(program.path, install.chromium(), install.package())
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A command `midfill` that runs this checkout."""
     path = tmp_path_factory.mktemp("bin") / "midfill"
-    sources = os.pathsep.join(str(provide.REPOSITORY / part) for part in ("lsp_server", "engine"))
-    sources = os.environ.get("MIDFILL_TEST_SOURCES", sources)
-    path.write_text(
-        f'#!/bin/sh\nexport PYTHONPATH="{sources}"\nexec "{sys.executable}" -m midfill_lsp.cli "$@"\n'
-    )
+    sources = os.pathsep.join(str(install.REPOSITORY / part) for part in ("lsp_server", "engine"))
+    run = f'exec "{sys.executable}" -m midfill_lsp.cli "$@"'
+    path.write_text(f'#!/bin/sh\nexport PYTHONPATH="{sources}"\n{run}\n')
     path.chmod(0o755)
     return path
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.editors.vscode.workbench import Window, until
 from tests.fake_engine import fill, middle
 
@@ -78,9 +77,7 @@ async def test_several_lines_keep_the_line_ends_of_the_file(office: Office):
     text = MEAN.replace("    total = \n", "    \n").replace("\n", "\r\n")
     await office.edit(text, (1, 4))
     await office.window.command("Midfill: Complete Now")
-    await office.window.sees(
-        "if not numbers:\n        return 0\n    total = sum(numbers)"
-    )
+    await office.window.sees("if not numbers:\n        return 0\n    total = sum(numbers)")
     await office.window.press("Tab")
     saved = await office.saved()
     assert "    if not numbers:\r\n        return 0\r\n    total = sum(numbers)\r\n" in saved

@@ -287,7 +287,7 @@ _GHOST = """() => {
   const editor = document.querySelector(".editor-instance");
   if (!editor) return "";
   const text = (node) => node.textContent ?? "";
-  const first = [...editor.querySelectorAll(".ghost-text-decoration, .ghost-text-decoration-preview")]
+  const first = [...editor.querySelectorAll("[class*='ghost-text-decoration']")]
     .map(text).join("");
   const rest = [...editor.querySelectorAll(".suggest-preview-text")]
     .flatMap((node) => [...node.querySelectorAll(".view-line")].map(text));
@@ -298,7 +298,7 @@ _DRAWN = """() => [...document.querySelectorAll(".editor-instance .view-line spa
   .filter((content) => content !== "none" && content !== "normal")
   .map((content) => JSON.parse(content)).join("")"""
 _STATUS = """() => [...document.querySelectorAll(".statusbar-item")]
-  .filter((node) => node.id === "midfill.midfill.midfill.status" || node.id.endsWith("midfill.status"))
+  .filter((node) => node.id.endsWith("midfill.status"))
   .map((node) => node.textContent).join("")"""
 
 
