@@ -29,6 +29,7 @@ def denoise(
     spec: DiffusionSpec,
     strategy: DecodeStrategy,
     *,
+    width: int,
     allow_empty: bool = True,
 ) -> FinishReason:
     """Fill ``canvas`` block after block.
@@ -37,6 +38,8 @@ def denoise(
     ----------
     row
         ``(1, hidden)``: the hidden state that predicts the next token of the middle.
+    width
+        Rows of a block, one that the checkpoint was trained with.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def denoise(
         if first.tokens[0] == spec.eom_id:
             canvas.ended = True
             return "end"
-        hole = canvas.hole = Hole.masked(spec.block_size, canvas.room)
+        hole = canvas.hole = Hole.masked(width, canvas.room)
         hole.commit(0, first.tokens[0], first.probability[0])
         canvas.report()
         ended = _denoise_block(run, canvas, hole, spec, strategy)

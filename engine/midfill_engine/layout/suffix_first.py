@@ -1,6 +1,7 @@
 r"""The suffix-first layout: far suffix, prefix, near suffix, block.
 
-    <suffix> S_far <prefix> [<path> path \n] P [<near> S_near <middle>] | block
+    [<path> other-path \n text]* <suffix> S_far <prefix> [<path> path \n] P [<near> S_near <middle>]
+    | block
 
 Owns where each text stands in the context and how long it may be. Everything before the block is
 causal, so whatever is equal at the front of two contexts can be reused: what changes rarely
@@ -9,13 +10,16 @@ stands first. Knows neither weights nor caches.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from midfill_engine.models.family import DiffusionSpec
+from midfill_engine.wire import Snippet
 
 #: Share of the context that the suffix may take.
 SUFFIX_SHARE = 0.25
+#: Share of the context that pieces of other files may take together.
+SNIPPETS_SHARE = 0.25
 #: Tokens by which a too long prefix is cut at a time: typing then moves the cut seldom.
 CUT_STEP = 256
 #: Lines that may stand between the cursor and the anchor of the far suffix.
@@ -45,6 +49,7 @@ def place(
     suffix: str,
     *,
     path: str = "",
+    snippets: Sequence[Snippet] = (),
     anchor: str = "",
     room: int | None = None,
 ) -> Placement:
@@ -52,6 +57,9 @@ def place(
 
     Parameters
     ----------
+    snippets
+        Pieces of other files, in an order that seldom changes: what changes is read again from
+        there on. Dropped for checkpoints that were trained without.
     anchor
         ``far`` of the session's previous placement. If it still stands at most `NEAR_LINES` lines
         below the cursor, it stays the far suffix and the text before it becomes near suffix.
@@ -66,9 +74,23 @@ def place(
     tail: list[int] = []
     if near and spec.near_id is not None and spec.middle_id is not None:
         tail = [spec.near_id, *encode(near)[: int(room * SUFFIX_SHARE)], spec.middle_id]
-    front = [spec.suffix_id, *encode(far)[: int(room * SUFFIX_SHARE)]]
+    front = _snippets(spec, encode, snippets, int(room * SNIPPETS_SHARE))
+    front += [spec.suffix_id, *encode(far)[: int(room * SUFFIX_SHARE)]]
     body = _fit(encode(prefix), room - len(front) - len(head) - len(tail))
     return Placement([*front, *head, *body, *tail], far)
+
+
+def _snippets(
+    spec: DiffusionSpec, encode: Callable[[str], list[int]], snippets: Sequence[Snippet], room: int
+) -> list[int]:
+    """Whole snippets, as many as fit into ``room``."""
+    ids: list[int] = []
+    if spec.snippets and spec.path_id is not None:
+        for snippet in snippets:
+            more = [spec.path_id, *encode(f"{snippet.path}\n{snippet.text}")]
+            if len(ids) + len(more) <= room:
+                ids += more
+    return ids
 
 
 def _split(spec: DiffusionSpec, suffix: str, anchor: str) -> tuple[str, str]:

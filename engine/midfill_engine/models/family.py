@@ -49,10 +49,16 @@ class DiffusionSpec:
     middle_id: int | None
     forbidden_ids: tuple[int, ...]
     trained_context_tokens: int
+    #: Whether pieces of other files stood before the suffix in training.
+    snippets: bool
     #: Widths of the open block that the checkpoint was trained with, ascending.
     widths: tuple[int, ...]
     #: Whether committed tokens were noised in training, so that a wrong one can be edited.
     token_editing: bool
+
+    def width(self, wanted: int) -> int:
+        """The smallest trained width of at least ``wanted``, or the largest."""
+        return next((width for width in self.widths if width >= wanted), self.widths[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from midfill_engine.models.family import DiffusionSpec
 
 SPEC = DiffusionSpec(
     block_size=8, mask_id=1000, eom_id=1001, suffix_id=1002, prefix_id=1003, path_id=1004,
-    near_id=None, middle_id=None, forbidden_ids=(1000,), trained_context_tokens=600,
+    near_id=None, middle_id=None, forbidden_ids=(1000,), trained_context_tokens=600, snippets=True,
     widths=(8,), token_editing=False,
 )  # fmt: skip
 

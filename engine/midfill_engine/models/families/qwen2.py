@@ -86,6 +86,7 @@ def _diffusion(config: Mapping[str, Any]) -> DiffusionSpec:
         middle_id=ids["middle"],
         forbidden_ids=tuple(sorted({mask, suffix, prefix, *forbidden} - {eom})),
         trained_context_tokens=integer(section, "trained_context_tokens"),
+        snippets="snippets" in section.get("trained_segments", []),
         widths=tuple(sorted({*section.get("trained_block_widths", []), block})),
         token_editing=bool(section.get("token_editing", False)),
     )
