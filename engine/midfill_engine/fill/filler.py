@@ -9,6 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -29,12 +31,14 @@ from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.decoder import Decoder, load_decoder
 from midfill_engine.models.family import DiffusionSpec
-from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.models.locate import locate
 from midfill_engine.models.registry import family_of
 from midfill_engine.settings import EngineSettings
 from midfill_engine.text.tokenizer import Tokenizer
 from midfill_engine.wire import Draft, Fill, FillRequest, FinishReason, Middle, ModelInfo
+
+if TYPE_CHECKING:
+    from midfill_engine.models.graphs import GraphDecoder
 
 #: Rows of an open block. On a CPU a row costs time: 16 rows take two thirds of 32, and most middles
 #: are shorter (docs/decisions/0002-narrow-blocks-on-cpus.md).
@@ -133,8 +137,7 @@ class Filler:
             bytes_resident=decoder.nbytes,
         )
         release_freed()
-        graphs = GraphDecoder(decoder) if device.type == "cuda" else decoder
-        return cls(graphs, tokenizer, spec, info, settings.cache_mb << 20)
+        return cls(with_graphs(decoder), tokenizer, spec, info, settings.cache_mb << 20)
 
     @property
     def info(self) -> ModelInfo:
@@ -272,6 +275,16 @@ class Filler:
             version=work.request.version,
             notes=notes,
         )
+
+
+def with_graphs(decoder: Decoder) -> Decoder | GraphDecoder:
+    """``decoder`` behind captured CUDA graphs, where it is on a GPU and Triton is there."""
+    if decoder.device.type != "cuda" or find_spec("triton") is None:
+        return decoder
+    # Late, because Triton exists on some platforms only.
+    from midfill_engine.models.graphs import GraphDecoder  # noqa: PLC0415
+
+    return GraphDecoder(decoder)
 
 
 def _ranked(middles: list[Middle]) -> tuple[Middle, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,8 +19,10 @@ from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats, row_stats
 from midfill_engine.fill.costs import Costs
 from midfill_engine.models.decoder import Decoder
-from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.wire import FinishReason
+
+if TYPE_CHECKING:
+    from midfill_engine.models.graphs import GraphDecoder
 
 #: Rows of a prefill chunk: not longer than a denoising step takes, so that a stop is as quick.
 CHUNK_ROWS = {"cpu": 32, "cuda": 2048}

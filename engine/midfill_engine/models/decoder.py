@@ -96,11 +96,11 @@ class Decoder:
         self.config = config
         self.dtype = final_norm.dtype
         self.device = final_norm.device
-        self._embedding = embedding
-        self._layers = layers
-        self._final_norm = final_norm
+        self.embedding = embedding
+        self.layers = layers
+        self.final_norm = final_norm
         self._head = head
-        self._cos, self._sin = _rotary(config, self.dtype, self.device)
+        self.cos, self.sin = _rotary(config, self.dtype, self.device)
 
     def new_cache(self) -> KVCache:
         """An empty cache that fits this decoder."""
@@ -135,7 +135,7 @@ class Decoder:
         mask = None
         if causal and len(ids) > 1:
             mask = self._mask(torch.arange(start, end, device=self.device), end)
-        return self._forward(ids, cache, Rows(slots, end, self._cos[slots], self._sin[slots], mask))
+        return self._forward(ids, cache, Rows(slots, end, self.cos[slots], self.sin[slots], mask))
 
     @torch.inference_mode()
     def forward_static(
@@ -153,18 +153,16 @@ class Decoder:
         """
         slots = start + torch.arange(len(ids), device=self.device)
         mask = self._mask(slots if causal else slots[-1:].expand_as(slots), seen)
-        return self._forward(
-            ids, cache, Rows(slots, seen, self._cos[slots], self._sin[slots], mask)
-        )
+        return self._forward(ids, cache, Rows(slots, seen, self.cos[slots], self.sin[slots], mask))
 
     def _forward(self, ids: Tensor, cache: KVCache, rows: Rows) -> Tensor:
-        x = self._embedding(ids)
-        for number, layer in enumerate(self._layers):
+        x = self.embedding(ids)
+        for number, layer in enumerate(self.layers):
             memory = cache.layer(number)
             x = x + self._attend(layer, self._norm(x, layer.attention_norm), rows, memory)
             gate, up = layer.gate_up(self._norm(x, layer.mlp_norm)).chunk(2, dim=-1)
             x = x + layer.down(F.silu(gate).mul_(up))
-        return self._norm(x, self._final_norm)
+        return self._norm(x, self.final_norm)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
@@ -206,10 +204,10 @@ class Decoder:
         """Bytes of all weights."""
         linears = sum(
             linear.nbytes
-            for layer in self._layers
+            for layer in self.layers
             for linear in (layer.qkv, layer.o, layer.gate_up, layer.down)
         )
-        return linears + self._embedding.nbytes + self._head.nbytes
+        return linears + self.embedding.nbytes + self._head.nbytes
 
 
 def load_decoder(

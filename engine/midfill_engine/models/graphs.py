@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from midfill_engine.models.decoder import Decoder
+from midfill_engine.models.fused import fused_forward
 from midfill_engine.models.kv import KVCache
 
 #: Numbers of causal rows that are captured; fewer are padded, more run eagerly.
 CAUSAL_ROWS = (1, 8, 32, 64)
-#: Slots that a captured attention looks at.
-SEEN = (512, 1024, 2048, 4096)
 _WARM_UP = 2
 
 
@@ -46,10 +45,11 @@ class GraphDecoder:
         self.device = decoder.device
         self._arena = decoder.new_cache()
         # Never grown again: graphs keep its addresses.
-        self._arena.reserve(max(SEEN[-1], decoder.config.max_positions))
+        self._slots = decoder.config.max_positions
+        self._arena.reserve(self._slots)
         self._turn: KVCache | None = None
         self._used = 0
-        self._captured: dict[tuple[int, int, bool], _Captured] = {}
+        self._captured: dict[tuple[int, bool], _Captured] = {}
 
     def new_cache(self) -> KVCache:
         """An empty cache that fits the decoder."""
@@ -73,13 +73,12 @@ class GraphDecoder:
     def forward(self, ids: Tensor, cache: KVCache, start: int, *, causal: bool) -> Tensor:
         """See `Decoder.forward`."""
         n = len(ids)
-        rows = n if not causal else next((r for r in CAUSAL_ROWS if r >= n), 0)
-        seen = next((s for s in SEEN if s >= start + rows), 0)
+        rows = next((r for r in CAUSAL_ROWS if r >= n), 0) if causal else n
         self._take_turn(cache, start)
         self._used = max(self._used, start + n)
-        if not rows or not seen:
+        if not rows or start + rows > self._slots:
             return self._decoder.forward(ids, self._arena, start, causal=causal)
-        step = self._captured.get((rows, seen, causal)) or self._capture(rows, seen, causal=causal)
+        step = self._captured.get((rows, causal)) or self._capture(rows, causal=causal)
         step.ids[:n] = ids
         step.start.fill_(start)
         step.graph.replay()
@@ -94,19 +93,19 @@ class GraphDecoder:
         self._arena.copy_from(cache, length)
         self._turn, self._used = cache, length
 
-    def _capture(self, rows: int, seen: int, *, causal: bool) -> _Captured:
+    def _capture(self, rows: int, *, causal: bool) -> _Captured:
         ids = torch.zeros(rows, dtype=torch.long, device=self.device)
         # The last slots: what the captures write there is never taken for context.
-        start = torch.full((1,), SEEN[-1] - rows, dtype=torch.long, device=self.device)
+        start = torch.full((1,), self._slots - rows, dtype=torch.long, device=self.device)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
-                self._decoder.forward_static(ids, self._arena, start, seen=seen, causal=causal)
+                fused_forward(self._decoder, ids, self._arena, start, causal=causal)
         torch.cuda.current_stream(self.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            hidden = self._decoder.forward_static(ids, self._arena, start, seen=seen, causal=causal)
+            hidden = fused_forward(self._decoder, ids, self._arena, start, causal=causal)
         step = _Captured(graph, ids, start, hidden)
-        self._captured[rows, seen, causal] = step
+        self._captured[rows, causal] = step
         return step

@@ -16,7 +16,6 @@ from tree_sitter import Language, Node, Parser
 
 from midfill_train.corpus.kinds import KEPT, MAX_DEFINITION, MAX_SPAN, SHORT, Kind
 
-
 _GRAMMARS = {
     "python": ("tree_sitter_python", "language"),
     "typescript": ("tree_sitter_typescript", "language_tsx"),
