@@ -35,8 +35,9 @@ def places(text: str, count: int, chars: int, rng: random.Random) -> list[int]:
     found: list[int] = []
     while len(found) < count:
         at = rng.randrange(min(chars // 2, len(text) // 3), len(text) - 600)
-        line = text[text.rfind("\n", 0, at) + 1 : text.find("\n", at)]
-        if len(line.strip()) > KEYS + 12 and not line.strip().startswith(("#", '"')):
+        end = text.find("\n", at)
+        line = text[text.rfind("\n", 0, at) + 1 : end].strip()
+        if end - at > KEYS and len(line) > KEYS + 12 and not line.startswith(("#", '"')):
             found.append(at)
     return found
 
