@@ -60,6 +60,11 @@ class Mailbox:
         return len(self._waiting)
 
     @property
+    def closed(self) -> bool:
+        """Whether all is over."""
+        return self._closed
+
+    @property
     def idle(self) -> bool:
         """Whether nothing runs or waits."""
         return self._running is None and not self._waiting

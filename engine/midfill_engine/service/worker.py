@@ -103,6 +103,8 @@ class InferenceThread(threading.Thread):
         return filler
 
     def _report(self, progress: float, message: str) -> None:
+        if self._mailbox.closed:  # the only place where a load can be left
+            raise MidfillError("The engine was ended while it loaded.")
         self.model = replace(self.model, progress=min(max(progress, 0.0), 1.0), message=message)
 
     def _answer(self, filler: FillerLike, job: Job) -> Fill | BaseException:

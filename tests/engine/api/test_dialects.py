@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 
 import pytest
 
@@ -298,7 +299,9 @@ async def test_two_engines_have_their_own_metrics(short_path):
 async def test_the_body_limit_is_a_setting(short_path):
     settings = EngineSettings(max_body_mb=1)
     async with running(ScriptedFiller(), settings) as engine, client_of(engine, short_path) as http:
-        body = {"prefix": "x" * 2**20}
-        error = (await post(http, "/v1/midfill", body, status=413))["error"]
+        body = BytesIO(json.dumps({"prefix": "x" * 2**20}).encode())
+        async with http.post("/v1/midfill", data=body) as answer:
+            assert answer.status == 413
+            error = (await answer.json())["error"]
     assert error["code"] == "too_large"
     assert "1 MiB" in error["message"]

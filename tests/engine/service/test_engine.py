@@ -100,10 +100,9 @@ async def test_a_newer_request_of_the_session_supersedes_the_running_one(engine,
 async def test_a_burst_in_one_session_runs_the_first_and_the_last_only(engine, filler):
     tasks = [ask(engine, "s", version=1)]
     await acquired(filler.started)
-    filler.permit = gate = threading.Semaphore(0)
     tasks += [ask(engine, "s", version=version) for version in range(2, 30)]
-    await asyncio.sleep(0)
-    gate.release(3)
+    await asyncio.sleep(0)  # each of them asks
+    filler.gated = False
     reasons = [(await task).finish_reason for task in tasks]
     assert reasons == ["superseded"] * 28 + ["end"]
     assert filler.requests[-1].version == 29
@@ -176,6 +175,30 @@ async def test_requests_while_loading_are_refused_with_the_progress():
     assert (engine.state, engine.info) == ("ok", INFO)
     assert (await engine.fill(FillRequest("x"))).text == "a + b"
     await engine.close()
+
+
+async def test_closing_leaves_a_load_at_its_next_report():
+    go, ended = threading.Event(), []
+
+    def load(settings, progress):
+        progress(0.1, "Reading.")
+        go.wait(10)
+        try:
+            progress(0.2, "Reading on.")
+        finally:
+            ended.append(True)
+        raise AssertionError("read on")
+
+    engine = Engine(EngineSettings(), load)
+    await engine.start()
+    await eventually(lambda: engine.model.progress)
+    close = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)
+    go.set()
+    await close
+    assert ended == [True]
+    assert engine.state == "error"
+    assert "ended while it loaded" in engine.model.message
 
 
 @pytest.mark.parametrize(
