@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.service.worker import PROBE
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, FillRequest, Middle, ModelInfo, Token
 
@@ -29,12 +30,14 @@ class ScriptedFiller:
     """Commits one token a step, left to right.
 
     With ``gated``, each step waits for a permit of `permit`: a test decides how far a fill gets.
+    ``error`` fails every request; the worker's probe after it only when ``dead``.
     ``started`` is released when a fill begins, so that a test need not guess.
     """
 
     tokens: tuple[str, ...] = ("a", " + ", "b")
     gated: bool = False
     error: Exception | None = None
+    dead: bool = False
     info: ModelInfo = INFO
     permit: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     started: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -51,6 +54,8 @@ class ScriptedFiller:
         stop: StopToken,
         on_draft: Callable[[Draft], None] | None = None,
     ) -> Fill:
+        if request == PROBE and not self.dead:
+            return self._fill(request, "end", 0)
         self.requests.append(request)
         self.started.release()
         if self.error is not None:

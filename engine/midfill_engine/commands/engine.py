@@ -145,7 +145,7 @@ async def serve_until_idle(claim: Claim, engine: Engine) -> None:
             engine.idle_s,
             lambda: FAILED_EXIT_S if engine.state == "error" else engine.settings.idle_exit_s,
             stop,
-            claim.in_place,
+            lambda: claim.in_place() and not engine.model.broken,
         )
         claim.withdraw()  # first, so that nobody connects to a daemon that ends
         await engine.close()

@@ -206,17 +206,17 @@ async def until_idle(
     idle_s: Callable[[], float],
     limit_s: Callable[[], float],
     stop: asyncio.Event,
-    alive: Callable[[], bool],
+    useful: Callable[[], bool],
     poll_s: float = IDLE_POLL_S,
 ) -> str:
-    """Wait for a reason to end and return it: ``asked``, ``idle`` or ``unreachable``.
+    """Wait for a reason to end and return it: ``asked``, ``idle`` or ``useless``.
 
     Parameters
     ----------
     limit_s
         Idle seconds after which to end; 0: never.
-    alive
-        Whether clients can still find this daemon.
+    useful
+        Whether clients can still find this daemon, and it can still answer them.
     """
     while True:
         with contextlib.suppress(TimeoutError):
@@ -224,8 +224,8 @@ async def until_idle(
             return "asked"
         if limit_s() and idle_s() >= limit_s():
             return "idle"
-        if not alive():
-            return "unreachable"
+        if not useful():
+            return "useless"
 
 
 if sys.platform == "win32":

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from midfill_engine.deadline import Clock, Deadline, StopToken
-from midfill_engine.errors import InternalError
+from midfill_engine.errors import DeviceError, InternalError
 from midfill_engine.service.logs import log_defect
 from midfill_engine.service.mailbox import Job, Mailbox
 from midfill_engine.settings import EngineSettings
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 Progress = Callable[[float, str], None]
 State = Literal["loading", "ok", "error"]
+
+#: The least that a working model can do.
+PROBE = FillRequest("x = ", max_tokens=1, session="probe")
 
 
 class FillerLike(Protocol):
@@ -60,6 +63,11 @@ class ModelState:
     info: ModelInfo | None = None
     error: MidfillError | None = None
 
+    @property
+    def broken(self) -> bool:
+        """Whether it was there and works no more."""
+        return self.state == "error" and self.info is not None
+
 
 class InferenceThread(threading.Thread):
     """Loads once, then takes jobs from the mailbox until it is closed.
@@ -82,11 +90,13 @@ class InferenceThread(threading.Thread):
         self.model = ModelState()
 
     def run(self) -> None:
-        """Thread body."""
+        """Thread body; it ends when the mailbox is closed or the device works no more."""
         filler = self._loaded()
         self._on_loaded()
         while filler is not None and (job := self._mailbox.take()) is not None:
             job.done(self._answer(filler, job))
+            if self.model.broken:
+                self._mailbox.close()
 
     def _loaded(self) -> FillerLike | None:
         started = self._clock()
@@ -119,19 +129,26 @@ class InferenceThread(threading.Thread):
             return error
         except Exception as error:  # noqa: BLE001  (one bad request must not end the daemon)
             log_defect(log, error)
-            self._forget(filler, job.request.session)
+            self._recover(filler, job.request.session)
             return InternalError(
                 f"The engine failed on this request ({type(error).__name__}).",
                 "It goes on with the next one; its log has the place.",
             )
         return replace(fill, queue_ms=queue_ms, total_ms=fill.total_ms + queue_ms)
 
-    def _forget(self, filler: FillerLike, session: str) -> None:
-        """After a defect, start the session afresh: its cache may be half written."""
+    def _recover(self, filler: FillerLike, session: str) -> None:
+        """After a defect, see whether it was the request or the device.
+
+        The session starts afresh, since its cache may be half written. If not even a trivial
+        request works (CUDA takes no more work after some faults), only a new process helps.
+        """
         try:
             filler.forget(session)
-        except Exception as error:  # noqa: BLE001  (the first error is the one to report)
-            log.error("forget_failed", extra={"error": type(error).__name__})  # noqa: TRY400
+            filler.fill(PROBE, deadline=Deadline.after_ms(None), stop=StopToken())
+        except Exception as error:  # noqa: BLE001  (whatever it is, the model is of no use)
+            log_defect(log, error)
+            broken = DeviceError("The device works no more.", "The engine ends and starts anew.")
+            self.model = ModelState("error", 0.0, str(broken), self.model.info, broken)
 
 
 def _load_failed(error: Exception) -> InternalError:

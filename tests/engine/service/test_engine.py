@@ -10,6 +10,7 @@ import pytest
 from midfill_engine.deadline import StopToken
 from midfill_engine.errors import (
     CheckpointError,
+    DeviceError,
     EngineBusy,
     EngineLoading,
     InternalError,
@@ -242,6 +243,18 @@ async def test_a_defect_drops_the_cache_of_its_session(engine, filler):
     with pytest.raises(InternalError):
         await engine.fill(FillRequest("x", session="s"))
     assert filler.forgotten == ["s"]
+
+
+async def test_a_device_that_works_no_more_ends_the_engine(engine, filler):
+    filler.error, filler.dead = RuntimeError("device-side assert"), True
+    first = ask(engine, "a")
+    second = ask(engine, "b")
+    with pytest.raises(InternalError):
+        await first
+    assert (await second).finish_reason == "shutdown"
+    assert engine.model.broken
+    with pytest.raises(DeviceError, match="works no more"):
+        await ask(engine, "c")
 
 
 async def test_closing_ends_running_and_waiting_requests_as_shutdown(filler):

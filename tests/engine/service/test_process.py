@@ -129,7 +129,7 @@ async def end(**changes) -> str:
         "idle_s": lambda: 0.0,
         "limit_s": lambda: 5.0,
         "stop": asyncio.Event(),
-        "alive": lambda: True,
+        "useful": lambda: True,
         "poll_s": 0.001,
     }
     async with asyncio.timeout(10):
@@ -148,15 +148,15 @@ async def test_never_ends_for_idleness_when_the_limit_is_zero():
         looks.append(1)
         return 1e9
 
-    def alive() -> bool:
+    def useful() -> bool:
         if len(looks) == 0:
             looks.append(1)
             return True
         stop.set()
         return True
 
-    assert await end(idle_s=idle_s, limit_s=lambda: 0.0, stop=stop, alive=alive) == "asked"
+    assert await end(idle_s=idle_s, limit_s=lambda: 0.0, stop=stop, useful=useful) == "asked"
 
 
-async def test_ends_when_clients_cannot_find_it():
-    assert await end(alive=lambda: False) == "unreachable"
+async def test_ends_when_it_is_of_no_use():
+    assert await end(useful=lambda: False) == "useless"
