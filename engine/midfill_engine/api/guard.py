@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 #: A client that has gone; nobody reads this answer, but metrics and log tell it apart.
 CLIENT_CLOSED = 499
+#: Asked many times a second while a model loads; not worth lines of the log.
+POLLED = ("/health", "/metrics")
 
 
 def middleware(metrics: Metrics) -> Any:
@@ -34,7 +36,8 @@ def middleware(metrics: Metrics) -> Any:
             endpoint = _endpoint(request)
             metrics.request(endpoint, status)
             ms = (time.monotonic() - started) * 1000
-            log.info(
+            log.log(
+                logging.DEBUG if endpoint in POLLED else logging.INFO,
                 "request",
                 extra={"endpoint": endpoint, "status": status, "code": code, "ms": ms},
             )

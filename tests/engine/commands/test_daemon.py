@@ -146,12 +146,14 @@ def test_the_log_has_no_text_of_requests(daemons):
         call(place, "POST", path, {field: "canary\0"})
         call(place, "POST", path, {field: "x", "canary": 1})
     call(place, "GET", "/canary")
+    call(place, "GET", "/health")
     call(place, "POST", "/v1/midfill/stop")
     _, err = process.communicate(timeout=20)
     text = place.log.read_text()
     events = [json.loads(line)["event"] for line in text.splitlines()]
     assert {"started", "loaded", "fill", "request", "ended"} <= set(events)
     assert "canary" not in text + err
+    assert "/health" not in text  # polled
 
 
 def test_wrong_settings_are_told_and_the_others_count(daemons):
