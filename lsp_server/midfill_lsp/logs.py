@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
             + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.msg if isinstance(record.msg, str) else type(record.msg).__name__,
+            "event": _event(record.msg),
         }
         line |= {k: _field(v) for k, v in getattr(record, "f", {}).items()}
         if record.exc_info and record.exc_info[0] is not None:
@@ -37,6 +37,13 @@ class JsonFormatter(logging.Formatter):
             frames = traceback.extract_tb(record.exc_info[2])
             line["where"] = [f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in frames]
         return json.dumps(line)
+
+
+def _event(message: Any) -> str:
+    """The constant part: other libraries put what they are about on the lines after the first."""
+    if not isinstance(message, str):
+        return type(message).__name__
+    return message.partition("\n")[0][:MAX_FIELD_CHARS]
 
 
 def _field(value: Any) -> Any:

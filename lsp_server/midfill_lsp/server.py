@@ -103,6 +103,7 @@ class MidfillServer(LanguageServer):
 
     def initialize(self, params: types.InitializeParams) -> None:
         """Build the parts; nothing slow, for the editor waits."""
+        asyncio.get_running_loop().set_exception_handler(_task_failed)
         documents = self.protocol.documents
         negotiated = types.PositionEncodingKind(self.workspace.position_encoding)
         documents.encoding = negotiated.value
@@ -281,6 +282,11 @@ class MidfillServer(LanguageServer):
         self.apply()
 
 
+def _task_failed(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a failed task by its place; asyncio itself would write out what it failed with."""
+    log.error("task failed", exc_info=context.get("exception"))
+
+
 def _paths(uris: list[str]) -> list[str]:
     return [path for uri in uris if (path := path_of(uri))]
 
@@ -341,6 +347,7 @@ def _register_documents(server: MidfillServer) -> None:
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         server.session.suggester.closed(params.text_document.uri)
+        server.session.newest.pop(params.text_document.uri, None)
 
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
     def did_save(params: types.DidSaveTextDocumentParams) -> None:

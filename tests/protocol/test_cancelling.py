@@ -18,6 +18,17 @@ async def test_a_cancelled_request_is_answered_and_closes_the_connection(client,
     await engine.closed.wait()
 
 
+async def test_the_same_question_can_be_asked_again_after_a_cancel(client, engine):
+    engine.go.clear()
+    client.open("x = \n")
+    asked = client.ask_inline(0, 4)
+    await engine.arrived.wait()
+    client.notify("$/cancelRequest", {"id": asked})
+    again = client.ask_inline(0, 4)
+    engine.go.set()
+    assert (await client.answer(again))["result"]["items"]
+
+
 async def test_a_change_stops_the_engine_and_the_question_is_answered_by_null(client, engine):
     engine.go.clear()
     client.open("x = \n")

@@ -66,6 +66,36 @@ async def test_switching_off_everything_and_a_language(client, engine):
     assert await client.inline(0, 4)
 
 
+async def test_typing_can_be_left_alone(connect, engine):
+    client = connect()
+    await client.initialize(initializationOptions={"automatic": False})
+    await client.ready()
+    client.open("x = \n")
+    assert await client.inline(0, 4) is None
+    assert await client.why() == "disabled"
+    assert await client.inline(0, 4, kind=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "code"),
+    [({"inComments": False}, "# x\n", "comment"), ({"inStrings": False}, '"x"\n', "string")],
+)
+async def test_comments_and_strings_by_setting(connect, engine, options, text, code):
+    client = connect()
+    await client.initialize(initializationOptions=options)
+    await client.ready()
+    client.open(text)
+    where = text.index("x") + 1
+    assert await client.inline(0, where) is None
+    assert await client.why() == code
+    assert await client.inline(0, where, kind=1)
+    client.open(text, uri=OTHER)
+    client.notify(
+        "workspace/didChangeConfiguration", {"settings": {"midfill": dict.fromkeys(options, True)}}
+    )
+    assert await client.inline(0, where, uri=OTHER)
+
+
 async def test_a_dismissed_suggestion_stays_away_until_the_text_there_changes(client, engine):
     client.open("x = \ny = \n")
     [item] = await client.inline(0, 4)

@@ -168,7 +168,10 @@ class EngineBackend:
             raise EngineUnavailable("No engine runs.", silence="engine-starting")
         connector: aiohttp.BaseConnector
         if endpoint.socket:
-            connector, base = aiohttp.UnixConnector(path=endpoint.socket), "http://engine"
+            # A connection a request: one kept open could be closed under a request by an engine
+            # that is well, and would be taken for a crash.
+            connector = aiohttp.UnixConnector(path=endpoint.socket, force_close=True)
+            base = "http://engine"
         else:
             connector, base = aiohttp.TCPConnector(), endpoint.url
         headers = {"Content-Type": "application/json"}

@@ -236,6 +236,8 @@ class Suggester:
                 return silence("stale")  # a change or a successor stopped it
             if live.waiting == 1 and not live.followed:
                 live.stop()
+                if document.live is live:
+                    document.live = None
             raise
         finally:
             live.waiting -= 1

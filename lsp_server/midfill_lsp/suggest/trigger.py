@@ -103,16 +103,24 @@ def why_off(
     snapshot: DocumentSnapshot, settings: LspSettings, switches: Switches, *, explicit: bool
 ) -> Silence | None:
     """Why this document gets no suggestion at all now, or ``None``."""
-    if not switches.on(settings) or not (explicit or settings.automatic):
+    if not switches.on(settings):
         return silence("disabled")
-    if not explicit and (minutes := switches.snoozed_minutes()):
-        return silence("snoozed", f"Midfill is snoozed for {minutes:.0f} more minutes.")
+    if not explicit and (why := _why_not_unasked(settings, switches)):
+        return why
     if not switches.language_on(settings, snapshot.language_id):
         return silence("language-off")
     if urlsplit(snapshot.uri).scheme in READ_ONLY_SCHEMES:
         return silence("read-only")
     if len(snapshot.text) > settings.max_document_chars:
         return silence("too-large")
+    return None
+
+
+def _why_not_unasked(settings: LspSettings, switches: Switches) -> Silence | None:
+    if not settings.automatic:
+        return silence("disabled", "Suggestions while typing are switched off; ask for one.")
+    if minutes := switches.snoozed_minutes():
+        return silence("snoozed", f"Midfill is snoozed for {minutes:.0f} more minutes.")
     return None
 
 
