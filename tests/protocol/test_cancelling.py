@@ -156,3 +156,30 @@ async def test_what_follows_a_suggestion_is_asked_ahead_and_found_after_acceptan
     assert item["command"]["arguments"][0]["source"] == "speculated"
     assert engine.requests[asked - 1]["prefix"] == "x = 1"
     assert not [r for r in engine.requests[asked:] if not r.get("speculative")]
+
+
+async def test_what_was_not_ready_in_time_is_gone_on_with_while_the_typist_rests(client, engine):
+    engine.answer = lambda r: (
+        fill(middle("late()")) if r.get("speculative") else fill(reason="deadline")
+    )
+    client.open("x = \n")
+    assert await client.inline(0, 4) is None
+    assert await client.why() == "deadline"
+    while not [r for r in engine.requests if r.get("speculative")]:
+        engine.arrived.clear()
+        await engine.arrived.wait()
+    asked = len(engine.asked)
+
+    [item] = await client.inline(0, 4)
+    assert item["insertText"] == "late()"
+    assert len(engine.asked) == asked
+
+
+async def test_nothing_is_asked_ahead_where_that_is_switched_off(connect, engine):
+    client = connect()
+    await client.initialize(initializationOptions={"speculate": False})
+    await client.ready()
+    client.open("x = \n")
+    assert await client.inline(0, 4)
+    await client.stop()
+    assert len(engine.requests) == 1

@@ -27,8 +27,8 @@ class Live:
 
     ``draft`` is how its answer looked at the last denoising step, ``waiting`` counts the callers
     that want it, ``followed`` says that what was typed since agrees with it. An ``ahead`` one
-    answers a question that nobody has asked yet: the document as if ``taken`` were accepted;
-    ``begun`` once it has waited for the typist to rest.
+    answers a question that nobody has asked yet: the document as if ``taken`` were accepted, or
+    once more what was not ready in time; ``begun`` once it has waited for the typist to rest.
     """
 
     ask: Ask
@@ -121,8 +121,10 @@ class DocumentState:
 
     def ahead_of(self, text: str) -> bool:
         """Whether the text may still become the one that was begun ahead."""
-        if self.ahead is None or self.ahead.taken is None:
+        if self.ahead is None:
             return False
+        if self.ahead.taken is None:
+            return self.ahead.follows(text) is not None
         future, taken = self.ahead.ask.snapshot, self.ahead.taken
         if text == future.text:
             return True

@@ -120,6 +120,8 @@ class Suggester:
             document.silence_version = ask.snapshot.version
         if isinstance(outcome, Silence):
             log.debug("silence", extra={"f": {"code": outcome.code}})
+            if outcome.code == "deadline" and not ask.explicit:
+                self._try_again(ask, document)
             return outcome
         ms = (self._clock() - began) * 1000
         timed = tuple(replace(suggestion, ms=ms) for suggestion in outcome)
@@ -244,15 +246,28 @@ class Suggester:
             if live.task.done() and document.live is live:
                 document.live = None
 
+    def _try_again(self, ask: Ask, document: DocumentState) -> None:
+        """Let the engine go on with what was not ready in time, while the typist rests.
+
+        Nobody is shown it, but the next key then finds the context read, or even the answer.
+        """
+        if self._may_look_ahead:
+            self._start(Live(replace(ask, selected=None), ahead=True), document)
+
+    @property
+    def _may_look_ahead(self) -> bool:
+        ready = self.backend.state.state == "ready"
+        return ready and self._settings().speculate and not self._on_battery()
+
     def _look_ahead(self, ask: Ask, suggestion: Suggestion, document: DocumentState) -> None:
         """Ask for what follows a suggestion before it is accepted."""
-        if not self._settings().speculate or self.backend.state.state != "ready":
+        if not self._may_look_ahead:
             return
         snapshot = ask.snapshot
         after = snapshot.offset + suggestion.replace_after
         text = snapshot.text[: snapshot.offset] + suggestion.text + snapshot.text[after:]
         offset = snapshot.offset + len(suggestion.text)
-        if document.known.find(text, offset) or document.ahead_of(text) or self._on_battery():
+        if document.known.find(text, offset) or document.ahead_of(text):
             return
         future = Ask(replace(snapshot, text=text, offset=offset))
         self._start(Live(future, ahead=True, taken=suggestion), document)
@@ -345,7 +360,7 @@ def _request(live: Live, window: ContextWindow, session: str, settings: LspSetti
         snippets=window.snippets,
         session=session,
         version=live.ask.snapshot.version,
-        budget_ms=settings.explicit_budget_ms if explicit else settings.budget_ms,
+        budget_ms=settings.explicit_budget_ms if explicit or live.ahead else settings.budget_ms,
         max_tokens=settings.max_tokens,
         candidates=settings.candidates if explicit else 1,
         strategy=settings.strategy,
