@@ -15,16 +15,33 @@ def main(argv: Sequence[str]) -> int:
     """Build a corpus and print what it holds."""
     parser = argparse.ArgumentParser(prog="midfill train corpus", description=__doc__)
     add = parser.add_argument
-    add("roots", nargs="+", type=Path, help="folders of packages (.whl, .tgz, .deb, Debian "
-        "sources), or folders of code")
+    add(
+        "roots",
+        nargs="+",
+        type=Path,
+        help="folders of packages (.whl, .tgz, .deb, Debian sources), or folders of code",
+    )
     add("--out", required=True, type=Path)
-    add("--benchmark", action="append", default=[], type=Path,
-        help="a file no text of which may be learned (.jsonl, .jsonl.gz or plain); repeatable")
-    add("--patterns", type=Path, help="a file of regular expressions, one a line, no match of "
-        "which may be learned")
+    add(
+        "--benchmark",
+        action="append",
+        default=[],
+        type=Path,
+        help="a file no text of which may be learned (.jsonl, .jsonl.gz or plain); repeatable",
+    )
+    add(
+        "--patterns",
+        type=Path,
+        help="a file of regular expressions, one a line, no match of which may be learned",
+    )
     add("--held-out-files", type=int, default=120, help="files a language kept for measuring")
-    add("--held-out", action="append", default=[], metavar="PACKAGE",
-        help="a package to keep for measuring in any case; repeatable")
+    add(
+        "--held-out",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a package to keep for measuring in any case; repeatable",
+    )
     add("--seed", type=int, default=0)
     add("--processes", type=int, default=2)
     args = parser.parse_args(argv)

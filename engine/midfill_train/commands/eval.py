@@ -16,7 +16,16 @@ from midfill_train.evaluate.decode import Reading
 from midfill_train.evaluate.measure import Measured, table
 
 READINGS = ("causal", "diffusion:0.9", "diffusion:0.7", "speculative")
-_SHOWN = ("exact", "similar", "runs_away", "blank", "echoes", "unbalanced", "forwards", "tokens_per_forward")
+_SHOWN = (
+    "exact",
+    "similar",
+    "runs_away",
+    "blank",
+    "echoes",
+    "unbalanced",
+    "forwards",
+    "tokens_per_forward",
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -25,8 +34,12 @@ def main(argv: Sequence[str]) -> int:
     add = parser.add_argument
     add("checkpoint", type=Path)
     add("--cuts", required=True, type=Path, help="file of cuts (JSON lines)")
-    add("--reading", action="append", help="causal, speculative, diffusion:THRESHOLD[:WIDTH]; "
-        f"repeatable (default: {' '.join(READINGS)})")
+    add(
+        "--reading",
+        action="append",
+        help="causal, speculative, diffusion:THRESHOLD[:WIDTH]; "
+        f"repeatable (default: {' '.join(READINGS)})",
+    )
     add("--near", type=int, default=0, help="newlines of the suffix that stand beside the block")
     add("--first", type=int, default=0, help="measure on so many cuts only, evenly taken")
     add("--batch", type=int, default=128)
@@ -45,7 +58,12 @@ def main(argv: Sequence[str]) -> int:
         tables[name] = table(cuts, answers)
         shown = " ".join(f"{key} {tables[name]['all'][key]:.4f}" for key in _SHOWN)
         print(f"{name}: {len(cuts)} cuts, {time.monotonic() - began:.0f} s, {shown}", flush=True)
-        lines += [json.dumps({"reading": name, "answer": a.answer, "ended": a.ended, "forwards": a.forwards}) for a in answers]
+        lines += [
+            json.dumps(
+                {"reading": name, "answer": a.answer, "ended": a.ended, "forwards": a.forwards}
+            )
+            for a in answers
+        ]
         if args.out:
             args.out.write_text(json.dumps(tables, indent=1) + "\n")
     if args.answers:

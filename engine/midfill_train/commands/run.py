@@ -95,20 +95,34 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="midfill train run", description=__doc__)
     add = parser.add_argument
     add("--checkpoint", required=True, type=Path, help="Midfill checkpoint to go on from")
-    add("--corpus", required=True, type=Path, help="folder that `midfill train corpus` wrote: its train part")
+    add(
+        "--corpus",
+        required=True,
+        type=Path,
+        help="folder that `midfill train corpus` wrote: its train part",
+    )
     add("--out", required=True, type=Path, help="folder for the exports")
     add("--minutes", type=float, default=0.0, help="end after so many minutes")
     add("--steps", type=int, default=0, help="end after so many steps")
     add("--rate", type=float, default=6e-5, help="peak learning rate")
-    add("--rounding", type=float, default=0.7, help="share of the run after which weights are "
-        "rounded in the forward pass")
+    add(
+        "--rounding",
+        type=float,
+        default=0.7,
+        help="share of the run after which weights are rounded in the forward pass",
+    )
     add("--rows", type=int, default=14, help="packed rows a step and process")
     add("--length", type=int, default=4096, help="positions a row")
     add("--chunk", type=int, default=8192, help="rows of logits at a time")
     add("--loaders", type=int, default=2, help="processes that draw batches, a GPU")
     add("--log-every", type=int, default=50)
-    add("--save-at", type=float, nargs="*", default=[0.5], help="shares of the run at which an "
-        "export is written besides the last")
+    add(
+        "--save-at",
+        type=float,
+        nargs="*",
+        default=[0.5],
+        help="shares of the run at which an export is written besides the last",
+    )
     add("--resume", action="store_true", help="keep state in --out, and go on from it")
     add("--seed", type=int, default=1)
     return parser

@@ -86,9 +86,7 @@ def _wheel(path: Path) -> Package:
         names = archive.namelist()
         metadata = [n for n in names if n.endswith(".dist-info/METADATA")]
         stated = archive.read(metadata[0]).decode("utf-8", "replace") if metadata else ""
-        small = [
-            n for n in names if language_of(n) and archive.getinfo(n).file_size < MAX_BYTES
-        ]
+        small = [n for n in names if language_of(n) and archive.getinfo(n).file_size < MAX_BYTES]
         files = [(n, archive.read(n)) for n in small]
     return Package("-".join(path.stem.split("-")[:2]), licence.from_metadata(stated), files)
 

@@ -46,7 +46,8 @@ def windows(text: str) -> Hashes:
     with np.errstate(over="ignore"):
         sums = np.zeros(len(data) + 1, np.uint64)
         np.cumsum((data.astype(np.uint64) + np.uint64(1)) * _UP[: len(data)], out=sums[1:])
-        return (sums[WINDOW:] - sums[:-WINDOW]) * _DOWN[:count]
+        hashes: Hashes = (sums[WINDOW:] - sums[:-WINDOW]) * _DOWN[:count]
+        return hashes
 
 
 def _telling(text: str) -> Hashes:
@@ -56,7 +57,8 @@ def _telling(text: str) -> Hashes:
         return np.zeros(0, np.uint64)
     view = np.sort(np.lib.stride_tricks.sliding_window_view(data, WINDOW), axis=1)
     different = (view[:, 1:] != view[:, :-1]).sum(1) + 1
-    return windows(text)[different >= MIN_DIFFERENT]
+    telling: Hashes = windows(text)[different >= MIN_DIFFERENT]
+    return telling
 
 
 class Decontaminator:
@@ -64,7 +66,9 @@ class Decontaminator:
 
     def __init__(self, benchmarks: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         hashes = [_telling(text) for text in benchmarks]
-        self._table: Hashes = np.unique(np.concatenate(hashes)) if hashes else np.zeros(0, np.uint64)
+        self._table: Hashes = (
+            np.unique(np.concatenate(hashes)) if hashes else np.zeros(0, np.uint64)
+        )
         joined = "|".join(f"(?:{pattern})" for pattern in patterns)
         self._pattern = re.compile(joined, re.MULTILINE) if joined else None
 

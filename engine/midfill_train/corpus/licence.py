@@ -13,7 +13,8 @@ _COPYLEFT = re.compile(
     re.IGNORECASE,
 )
 _PERMISSIVE = re.compile(
-    r"\b(MIT|Expat|BSD|Apache|ISC|Zlib|Boost|BSL|Unlicense|PSF|Python Software|0BSD|CC0|public)",
+    r"\b(MIT|Expat|BSD|Apache|ISC|Zlib|Boost|BSL|Unlicense(?!d)|PSF|Python Software|0BSD|CC0"
+    r"|public)",
     re.IGNORECASE,
 )
 

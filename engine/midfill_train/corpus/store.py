@@ -52,7 +52,8 @@ class Corpus:
 
     def sizes(self) -> NDArray[np.int64]:
         """Bytes of each document."""
-        return np.diff(self.text_at)
+        sizes: NDArray[np.int64] = np.diff(self.text_at)
+        return sizes
 
 
 def write(folder: Path, documents: Iterable[Document]) -> None:

@@ -45,7 +45,9 @@ ALONE = 0.3
 IN_COMMENT = 0.25
 _CLOSER = {ord("("): b")", ord("["): b"]", ord("{"): b"}"}
 _WORD_EDGE = re.compile(rb"(?<=\W)(?=\S)|(?<=\w)(?=\W)")
-_IMPORT = re.compile(rb"^(?:import|from|use|#include|package|const \w+ = require)\b.*$", re.MULTILINE)
+_IMPORT = re.compile(
+    rb"^(?:import|from|use|#include|package|const \w+ = require)\b.*$", re.MULTILINE
+)
 
 Spans = NDArray[np.int32]
 Place = tuple[int, int]
@@ -114,7 +116,11 @@ def _syntax(rng: random.Random, text: bytes, spans: Spans, name: str) -> Place |
         # The cursor stands at the end of the header line, the editor has not indented yet.
         start -= len(text[:start]) - len(text[:start].rstrip(b" \t\n"))
     elif name not in {"block", "brackets", "string"} and rng.random() < 0.3:
-        start = _line_start(text, start) if not text[_line_start(text, start) : start].strip() else start
+        start = (
+            _line_start(text, start)
+            if not text[_line_start(text, start) : start].strip()
+            else start
+        )
     return (_inside(rng, text, start, end) if rng.random() < 0.5 else start), end
 
 

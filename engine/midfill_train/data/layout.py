@@ -1,6 +1,7 @@
-"""The suffix-first layout of a training context.
+r"""The suffix-first layout of a training context.
 
-    [<path> other-path \\n text]* <suffix> S_far <prefix> [<path> path \\n] P [<suffix> S_near <middle>]
+    [<path> other-path \n text]* <suffix> S_far <prefix> [<path> path \n] P
+    [<suffix> S_near <middle>]
 
 Owns where each segment stands and how often each is there. The engine has its own reading of the
 same layout; ``config.json`` carries the facts between both.

@@ -118,9 +118,7 @@ class Sampler:
         if len(tokens) < 40:
             return None
         head = [self.marks.prefix, self.marks.path, *self.encode(f"{document.path}\n")]
-        return build(
-            self.rng, self.marks, head, tokens, block_size=self.block_size, ends=False
-        )
+        return build(self.rng, self.marks, head, tokens, block_size=self.block_size, ends=False)
 
     def _snippets(self, document: Document) -> list[tuple[str, str]]:
         """Pieces of other files of the same package."""
@@ -206,4 +204,7 @@ def pack(source: Iterator[Rows], rows: int, length: int) -> Batch:
             segment[row, place] = number
             used, number = used + len(piece), number + 1
         arrays["limit"][row, used:] = 1  # padding sees padding, so that no row sees nothing
-    return {**{k: torch.from_numpy(v) for k, v in arrays.items()}, "segment": torch.from_numpy(segment)}
+    return {
+        **{k: torch.from_numpy(v) for k, v in arrays.items()},
+        "segment": torch.from_numpy(segment),
+    }

@@ -76,7 +76,16 @@ def build(
     parts = [_clean(noisy, marks, clean, len(context), ends=ends)]
     tokens = np.array(answer, np.int32)
     for number, start in enumerate(_anchors(rng, len(context), len(answer), ends=ends), 1):
-        parts.append(_block(noisy, marks, tokens, len(context), start, number, block_size))
+        block = _block(
+            noisy,
+            marks,
+            tokens,
+            context=len(context),
+            start=start,
+            number=number,
+            block_size=block_size,
+        )
+        parts.append(block)
     return Rows(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Rows)))
 
 
@@ -111,6 +120,7 @@ def _block(
     rng: np.random.Generator,
     marks: Marks,
     answer: NDArray[np.int32],
+    *,
     context: int,
     start: int,
     number: int,
@@ -132,7 +142,7 @@ def _block(
 
 
 def _block_weight(state: noise.Noise, width: int, tokens: int) -> NDArray[np.float32]:
-    before = np.cumsum(state.masked) - state.masked
+    before: NDArray[np.int64] = np.cumsum(state.masked) - state.masked
     fade = np.maximum(np.exp(-before / _FADE), _FADE_TO)
     weight = state.masked * MASKED * fade
     if tokens < width:
@@ -142,12 +152,10 @@ def _block_weight(state: noise.Noise, width: int, tokens: int) -> NDArray[np.flo
     if state.edited:
         visible = ~state.masked
         weight[visible] = np.where(state.wrong, WRONG, VISIBLE)[visible]
-    return weight.astype(np.float32)
+    return np.asarray(weight, np.float32)
 
 
-def _wrong(
-    rng: np.random.Generator, tokens: NDArray[np.int32], marks: Marks
-) -> NDArray[np.int32]:
+def _wrong(rng: np.random.Generator, tokens: NDArray[np.int32], marks: Marks) -> NDArray[np.int32]:
     """Wrong tokens as parallel decoding makes them: a neighbour's, another's, or any."""
     size = len(tokens)
     neighbour = np.roll(tokens, rng.choice([-1, 1]))

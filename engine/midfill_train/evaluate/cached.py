@@ -67,7 +67,7 @@ class CachedBatch:
         cos, sin = self.network.rotation(position, self.dtype)
         for layer, cache in zip(self.network.layers, self.cache, strict=True):
             assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
-            x = self._layer(layer, cache, x, (cos, sin), own, sees)
+            x = self._layer(layer, cache, x, (cos, sin), own=own, sees=sees)
         out: Tensor = self.network.norm(x)
         return out
 
@@ -77,6 +77,7 @@ class CachedBatch:
         cache: tuple[Tensor, Tensor],
         x: Tensor,
         rotation: tuple[Tensor, Tensor],
+        *,
         own: Tensor,
         sees: Tensor,
     ) -> Tensor:

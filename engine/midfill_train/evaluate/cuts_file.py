@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
-from midfill_train.corpus.store import Corpus
+from midfill_train.corpus.store import Corpus, Document
 from midfill_train.data.cuts import HABITS, cut
 
 #: Groups of habits that are reported together.
@@ -20,6 +22,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 #: Characters: so that a CPU can measure, and that a middle says something.
 LONGEST_CONTEXT, LONGEST_MIDDLE = 3200, 260
+#: Files tried for a cut.
+_TRIES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,40 +46,34 @@ def draw(corpus: Corpus, a_group: int, *, seed: int = 0) -> Iterator[HeldOut]:
     for language in sorted(set(corpus.languages)):
         files = [i for i, name in enumerate(corpus.languages) if name == language]
         for group, habits in GROUPS.items():
-            yield from _of_group(rng, corpus, files, group, habits, a_group)
+            places = (corpus[rng.choice(files)] for _ in range(a_group * _TRIES))
+            yield from islice(_of_group(rng, places, group, habits), a_group)
 
 
 def _of_group(
-    rng: random.Random,
-    corpus: Corpus,
-    files: list[int],
-    group: str,
-    habits: tuple[str, ...],
-    count: int,
+    rng: random.Random, documents: Iterable[Document], group: str, habits: tuple[str, ...]
 ) -> Iterator[HeldOut]:
     weights = [HABITS[habit] for habit in habits]
-    for _ in range(count * 50):
-        if not count:
-            return
-        document = corpus[rng.choice(files)]
+    for document in documents:
         habit = rng.choices(habits, weights)[0]
         made = cut(rng, document, habit)
         if made is None or not 0 < len(made.middle.strip()) <= LONGEST_MIDDLE:
             continue
         if len(made.prefix) + len(made.suffix) > LONGEST_CONTEXT:
             continue
-        count -= 1
         place = (document.language, group, habit, document.package, document.path)
         yield HeldOut(*place, made.prefix, made.middle, made.suffix)
 
 
 def write(path: Path, cuts: Iterable[HeldOut]) -> int:
-    """Write ``cuts`` as JSON lines; how many."""
-    lines = [json.dumps(asdict(item), ensure_ascii=False) for item in cuts]
-    path.write_text("\n".join(lines) + "\n")
+    """Write ``cuts`` as JSON lines, packed if ``path`` ends in ``.gz``; how many."""
+    lines = [json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in cuts]
+    data = "".join(lines).encode()
+    path.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     return len(lines)
 
 
 def read(path: Path) -> list[HeldOut]:
     """Cuts of a file that `write` wrote."""
-    return [HeldOut(**json.loads(line)) for line in path.read_text().splitlines()]
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return [HeldOut(**json.loads(line)) for line in data.decode().split("\n")[:-1]]

@@ -181,6 +181,8 @@ class Decoder:
         for row, tokens in enumerate(written.tolist()):
             cut = tokens[: self.budget]
             stop = cut.index(self.eom) if self.eom in cut else len(cut)
-            has_ended = stop < len(cut) if ended is None else bool(ended[row]) and stop < self.budget
+            has_ended = (
+                stop < len(cut) if ended is None else bool(ended[row]) and stop < self.budget
+            )
             answers.append(Answer(tokens[:stop], int(forwards[row]), int(passes[row]), has_ended))
         return answers

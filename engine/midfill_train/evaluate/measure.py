@@ -31,7 +31,9 @@ class Measured:
         prefix.
     """
 
-    def __init__(self, checkpoint: Path, device: torch.device, *, near: int = 0, budget: int = 128) -> None:
+    def __init__(
+        self, checkpoint: Path, device: torch.device, *, near: int = 0, budget: int = 128
+    ) -> None:
         config = json.loads((checkpoint / "config.json").read_text())
         self.marks = read_marks(checkpoint)
         self.tokenizer = open_tokenizer(checkpoint)

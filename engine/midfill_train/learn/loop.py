@@ -74,7 +74,7 @@ class Trainer:
         self,
         batches: Iterator[Batch],
         *,
-        on_save: Callable[[str], None] = lambda name: None,
+        on_save: Callable[[str], None] = lambda _: None,
         say: Callable[[str], None] = print,
     ) -> None:
         """Train until the run is over; ``on_save`` gets the share of the run, or ``"end"``."""
@@ -118,7 +118,9 @@ class Trainer:
         batch = {name: t.to(self.workers.device, non_blocking=True) for name, t in batch.items()}
         mask = build_mask(batch)
         with self._weights(done):
-            with torch.autocast(self.workers.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            with torch.autocast(
+                self.workers.device.type, self.dtype, enabled=self.dtype != torch.float32
+            ):
                 hidden = self.network(batch["ids"], batch["position"], mask, self.dtype)
                 losses = weighted_loss(
                     hidden,
@@ -192,4 +194,5 @@ class _Meter:
             return ""
         total, causal, masked, end, norm = (self.sums / self.count).tolist()
         self.sums, self.count = None, 0
-        return f"loss {total:.3f} causal {causal:.3f} masked {masked:.3f} end {end:.3f} norm {norm:.2f}"
+        parts = f"causal {causal:.3f} masked {masked:.3f} end {end:.3f}"
+        return f"loss {total:.3f} {parts} norm {norm:.2f}"

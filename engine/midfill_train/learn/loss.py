@@ -54,7 +54,7 @@ def weighted_loss(
     losses = torch.cat(
         [
             checkpoint(per_row, part, head, target, use_reentrant=False)
-            for part, target in zip(x.split(chunk), labels.split(chunk), strict=True)
+            for part, target in zip(torch.split(x, chunk), torch.split(labels, chunk), strict=True)
         ]
     )
     weight, noisy = weight[rows], batch["block"].flatten()[rows] > 0

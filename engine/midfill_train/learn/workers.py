@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """This process among ``count``."""
+    """One process among ``count``."""
 
     rank: int
     count: int
@@ -27,7 +27,9 @@ class Workers:
         """Join the processes that ``torchrun`` started, if it did."""
         rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         cuda = torch.cuda.is_available()
-        device = torch.device("cuda", rank % torch.cuda.device_count()) if cuda else torch.device("cpu")
+        device = (
+            torch.device("cuda", rank % torch.cuda.device_count()) if cuda else torch.device("cpu")
+        )
         if cuda:
             torch.cuda.set_device(device)
         if count > 1:

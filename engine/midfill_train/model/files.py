@@ -43,7 +43,10 @@ _ROWS = {
 }
 _EMBEDDING_ROWS = {
     "bits": 8,
-    "tensors": ["model.embed_tokens.qweight int8 [vocab, hidden]", "model.embed_tokens.scale float16 [vocab]"],
+    "tensors": [
+        "model.embed_tokens.qweight int8 [vocab, hidden]",
+        "model.embed_tokens.scale float16 [vocab]",
+    ],
     "rule": "weight = q * scale[row]; also the output head",
 }
 _OTHER = "norms and q/k/v biases float16"
@@ -138,10 +141,10 @@ def packed(network: Network, precision: Precision) -> dict[str, Tensor]:
     for i, layer in enumerate(network.layers):
         assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
         for linear, names, rows in _linears(layer, i):
-            for name, weight in zip(names, linear.weight.split(rows), strict=True):
+            for name, weight in zip(names, torch.split(linear.weight, rows), strict=True):
                 put(name, weight, 8 if precision == "int8" else 4)
             if linear.bias is not None:
-                for name, bias in zip(names, linear.bias.split(rows), strict=True):
+                for name, bias in zip(names, torch.split(linear.bias, rows), strict=True):
                     out[f"{name}.bias"] = bias.to(small)
         for norm, name in _norms(layer, i):
             out[name] = norm.to(small)

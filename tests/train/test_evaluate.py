@@ -1,0 +1,98 @@
+"""Readings and scores."""
+
+import json
+
+import pytest
+import torch
+
+from midfill_train.commands import main
+from midfill_train.corpus.store import Corpus
+from midfill_train.evaluate import cuts_file
+from midfill_train.evaluate.cached import CachedBatch
+from midfill_train.evaluate.decode import Decoder, Reading
+from midfill_train.evaluate.score import Scored, brackets, echoes, figures, similarity
+from midfill_train.model import files
+
+
+@pytest.fixture(scope="module")
+def network(checkpoint):
+    return files.load(checkpoint).eval()
+
+
+@pytest.fixture(scope="module")
+def contexts():
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randint(0, 256, (n,), generator=generator).tolist() for n in (5, 9, 30)]
+
+
+def test_cached_forwards_equal_the_packed_network(network, contexts):
+    batch = CachedBatch(network, contexts, 16)
+    for row, context in enumerate(contexts):
+        size = len(context)
+        mask = torch.ones(size, size, dtype=torch.bool).tril()[None, None]
+        with torch.no_grad():
+            hidden = network(torch.tensor([context]), torch.arange(size)[None], mask, torch.float32)
+        torch.testing.assert_close(batch.last[row], hidden[0, -1], atol=1e-5, rtol=1e-4)
+
+
+def decoder(network, marks, budget=24):
+    forbidden = [marks.mask, marks.prefix, marks.suffix, marks.middle]
+    return Decoder(
+        network, mask=marks.mask, eom=marks.eom, forbidden=forbidden, vocabulary=263, budget=budget
+    )
+
+
+def test_self_speculation_writes_what_the_causal_reading_writes(network, marks, contexts):
+    one = decoder(network, marks)
+    causal = one.decode(contexts, Reading("causal"))
+    for width in (4, 8):
+        drafted = one.decode(contexts, Reading("speculative", width=width))
+        for a, b in zip(causal, drafted, strict=True):
+            assert a.tokens == b.tokens[: len(a.tokens)]
+            assert b.forwards == 2 * b.passes
+
+
+def test_diffusion_at_zero_takes_one_forward_a_block(network, marks, contexts):
+    answers = decoder(network, marks).decode(contexts, Reading("diffusion", 0.0, 8))
+    for answer in answers:
+        assert marks.mask not in answer.tokens
+        assert answer.forwards <= 2 * (len(answer.tokens) // 8 + 1)
+
+
+def test_a_batch_answers_as_each_alone(network, marks, contexts):
+    one = decoder(network, marks)
+    together = one.decode(contexts, Reading("diffusion", 0.5, 8))
+    assert [one.decode([c], Reading("diffusion", 0.5, 8))[0] for c in contexts] == together
+
+
+def test_readings_are_named_in_one_word():
+    assert Reading.parse("diffusion:0.7:16") == Reading("diffusion", 0.7, 16)
+    assert Reading.parse("causal").kind == "causal"
+
+
+def test_scores_tell_echoes_brackets_blanks_and_runaways():
+    assert echoes("x = 1\nreturn x", "x = 1", "\n    return x\n")
+    assert not echoes("x = 1", "x = 1", "\n    return x\n")
+    assert brackets("f(a)) [") == (")", "[")
+    assert similarity("abc", "abc") == 1.0
+    answers = [
+        Scored("", "f(a)", ")", "f(a)", 4, 2, 0, True),
+        Scored("", "f(a)", ")", "f(a", 3, 2, 0, True),
+        Scored("", "f(a)", ")", " ", 1, 1, 0, False),
+    ]
+    shown = figures(answers)
+    assert (shown.cuts, shown.exact) == (3, pytest.approx(1 / 3))
+    assert shown.unbalanced == pytest.approx(1 / 3)
+    assert shown.blank == shown.runs_away == pytest.approx(1 / 3)
+    assert shown.tokens_per_forward == pytest.approx((8 + 2) / (5 + 3))
+
+
+def test_the_command_measures_a_file_of_cuts(corpus, checkpoint, tmp_path, capsys):
+    path = tmp_path / "cuts.jsonl"
+    count = cuts_file.write(path, cuts_file.draw(Corpus(corpus), 2, seed=1))
+    assert count == 2 * 4 * 2  # two languages, four groups
+    words = ["eval", checkpoint, "--cuts", path, "--first", "4", "--out", tmp_path / "out.json"]
+    assert main([*map(str, words), "--reading", "causal", "--reading", "diffusion:0.9:8"]) == 0
+    tables = json.loads((tmp_path / "out.json").read_text())
+    assert tables["causal"]["all"]["cuts"] == 4
+    assert "diffusion:0.9:8: 4 cuts" in capsys.readouterr().out

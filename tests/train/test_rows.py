@@ -1,0 +1,127 @@
+"""Cuts, layout, noise and packed rows."""
+
+import random
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from midfill_train.data import layout, noise
+from midfill_train.data.cuts import HABITS, cut, draw_habit
+from midfill_train.data.pack import PackedBatches
+from midfill_train.data.rows import CAUSAL_END, build
+from midfill_train.model.attention import build_mask
+
+
+@pytest.mark.parametrize("habit", HABITS)
+def test_every_habit_cuts_and_keeps_the_text(documents, habit):
+    rng = random.Random(3)
+    made = [c for _ in range(80) if (c := cut(rng, rng.choice(documents), habit))]
+    assert made
+    whole = "\n".join(d.text.decode() for d in documents)
+    for one in made:
+        assert (one.middle == "") == (habit == "empty")
+        if habit != "closed":
+            assert all(line in whole for line in (one.middle + one.suffix).split("\n"))
+
+
+def test_half_of_the_cuts_end_where_a_node_ends():
+    syntax = list(HABITS)[:11]
+    assert sum(HABITS[name] for name in syntax) / sum(HABITS.values()) == pytest.approx(
+        0.5, abs=0.05
+    )
+    rng = random.Random(0)
+    assert {draw_habit(rng) for _ in range(5000)} >= {"empty", "closed", "random"}
+
+
+def test_closed_brackets_stand_behind_the_cursor(documents):
+    rng = random.Random(5)
+    for _ in range(60):
+        made = cut(rng, documents[0], "closed")
+        if made is not None:
+            assert made.suffix[:1] in {")", "]", "}", ""}
+            assert made.suffix[1:2] in {"\n", ""}
+
+
+def letters(text):
+    return [ord(c) for c in text]
+
+
+def test_without_near_lines_the_layout_is_the_plain_one(marks):
+    ids = layout.context(marks, letters, "pre", "suf\nfix", path="p")
+    plain = [
+        marks.suffix,
+        *letters("suf\nfix"),
+        marks.prefix,
+        marks.path,
+        *letters("p\n"),
+        *letters("pre"),
+    ]
+    assert ids == plain
+
+
+def test_near_lines_stand_beside_the_block(marks):
+    ids = layout.context(marks, letters, "pre", ")\nnext\nfar", near=2)
+    near = [marks.near, *letters(")\nnext\n"), marks.middle]
+    assert ids == [marks.suffix, *letters("far"), marks.prefix, *letters("pre"), *near]
+    short = layout.context(marks, letters, "pre", ")", near=2)
+    assert short[:2] == [marks.suffix, marks.prefix]
+    assert layout.context(marks, letters, "pre", "", near=2)[-1] == letters("e")[0]
+
+
+def test_noise_never_shows_what_is_behind_the_end():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        state = noise.draw(rng, 16, 5)
+        assert state.masked[5:].all()
+        assert not (state.wrong & state.masked).any()
+
+
+def test_widths_are_between_four_and_the_block_size():
+    rng = np.random.default_rng(0)
+    drawn = {noise.width(rng, 32) for _ in range(2000)}
+    assert min(drawn) == 4
+    assert max(drawn) == 32
+    assert {8, 16} <= drawn
+
+
+def test_rows_hold_a_clean_copy_and_blocks_in_place(marks):
+    rows = build(random.Random(1), marks, [7] * 10, [1, 2, 3], block_size=8)
+    clean = rows.block == 0
+    assert rows.ids[clean].tolist() == [7] * 10 + [1, 2, 3, marks.eom]
+    assert rows.labels[clean][9:13].tolist() == [1, 2, 3, marks.eom]
+    assert rows.weight[clean][12] == CAUSAL_END
+    for number in range(1, rows.block.max() + 1):
+        own = rows.block == number
+        assert rows.labels[own].tolist() == [
+            [1, 2, 3, marks.eom][p - 10] if p < 14 else marks.eom for p in rows.position[own]
+        ]
+        assert (rows.limit[own] == rows.position[own][0]).all()
+        masked = rows.ids[own] == marks.mask
+        assert (rows.weight[own][masked] > 0).all()
+
+
+def test_a_noisy_row_sees_its_block_and_the_clean_rows_before_it(corpus, checkpoint):
+    batch = next(iter(PackedBatches(corpus, checkpoint, rows=2, length=1500, seed=1)))
+    mask = build_mask(batch)
+    assert isinstance(mask, torch.Tensor)
+    sees = mask[0, 0]
+    block, position, segment = (batch[name][0] for name in ("block", "position", "segment"))
+    row = int((block > 0).nonzero()[0])
+    start = position[block == block[row]][segment[block == block[row]] == segment[row]].min()
+    expected = (segment == segment[row]) & (
+        ((block == 0) & (position < start)) | (block == block[row])
+    )
+    assert torch.equal(sees[row], expected)
+    causal = int((segment == segment[row]).nonzero()[3])
+    assert sees[causal].nonzero()[:, 0].tolist() == list(range(causal - 3, causal + 1))
+
+
+def test_streams_differ_by_seed_and_repeat_by_it(corpus, checkpoint):
+    def first(seed):
+        batches = PackedBatches(corpus, checkpoint, rows=1, length=1500, seed=seed)
+        return torch.cat([b["ids"] for b in islice(batches, 2)])
+
+    assert torch.equal(first(1), first(1))
+    assert not torch.equal(first(1), first(2))
