@@ -174,7 +174,7 @@ def save(
     """
     out.mkdir(parents=True, exist_ok=True)
     for name in _COPIED:
-        if (like / name).exists():
+        if like != out and (like / name).exists():
             shutil.copyfile(like / name, out / name)
     for name, text in (texts or {}).items():
         (out / name).write_text(text)

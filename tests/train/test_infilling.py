@@ -1,0 +1,27 @@
+"""The benchmark harness reads both formats and judges by running the tests."""
+
+import gzip
+import json
+
+from benchmarks.quality.infilling import passes, tasks
+
+
+def test_both_formats_become_gaps(tmp_path):
+    rows = [
+        {
+            "task_id": "a",
+            "prompt": "def f(x):\n",
+            "canonical_solution": "    return x + 1\n",
+            "suffix": "",
+            "test": "def check(f):\n    assert f(1) == 2",
+            "entry_point": "f",
+        },
+        {"task_id": "b", "eval_prompt": "int a = {{completion}};", "ground_truth": "1"},
+    ]
+    path = tmp_path / "tasks.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    one, two = tasks(path)
+    assert (two.prefix, two.suffix, two.truth) == ("int a = ", ";", "1")
+    assert passes(one, one.truth)
+    assert not passes(one, "    return x\n")
+    assert not passes(one, "    return x +\n")
