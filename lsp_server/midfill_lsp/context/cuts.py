@@ -9,6 +9,7 @@ requests or privacy.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 
@@ -118,14 +119,16 @@ def find_start(language: str, text: str, offset: int, room: int) -> tuple[tuple[
         return (), 0
     room = int(room * FILL)
     headers = _headers(language, text, offset)
-    head = _head(language, text, headers, int(room * HEAD_SHARE), offset - room)
-    low = offset - room + sum(b - a for a, b in head)
+    outer = _fitting(headers, int(room * HEAD_SHARE) // 2, offset - room)
+    before = outer[0][0] if outer else offset - room
+    imports = _fitting(_imports(language, text), int(room * HEAD_SHARE) - _length(outer), before)
+    low = offset - room + _length([*imports, *outer])
     high = low + (offset - low) // 2
     pieces = _pieces(language, text, offset, low, high)
     inside = [(p.depth, p.start) for p in pieces if low <= p.start < high]
     start = min(inside)[1] if inside else _line_after(text, low, offset)
-    skipped = [(a, b) for a, b in headers if low <= a and b <= start]
-    return (*head, *skipped), start
+    # A header that the beginning has passed by is wanted as well.
+    return (*imports, *_fitting(headers, room, start)), start
 
 
 def find_end(language: str, text: str, offset: int, room: int) -> int:
@@ -150,14 +153,6 @@ def _pieces(language: str, text: str, offset: int, low: int, high: int) -> list[
         return []
     found = Source(slab, root).pieces(low - start, high - start)
     return [p._replace(start=p.start + start, end=p.end + start) for p in found]
-
-
-def _head(language: str, text: str, headers: list[Run], room: int, before: int) -> list[Run]:
-    """Import runs and headers of the enclosing blocks that end above ``before``."""
-    outer = _fitting(headers, room // 2, before)
-    used = sum(b - a for a, b in outer)
-    first = outer[0][0] if outer else before
-    return _fitting(_imports(language, text), room - used, first) + outer
 
 
 def _imports(language: str, text: str) -> list[Run]:
@@ -204,9 +199,13 @@ def _header_end(language: str, text: str, start: int, end: int) -> int:
 
 
 def _opens(line: str) -> bool:
-    """Whether a line can be a block's header, rather than a closer, a label or a case."""
+    """Whether a line can be a block's header, rather than a closer, a comment or a label."""
     first = line.strip()
-    return first[0] not in ")]}#/*" and not first.startswith(("else", "elif", "case", "default"))
+    return first[0] not in ")]}#/*" and not _LABEL.match(first)
+
+
+#: Parts of a block rather than its head: `else:`, `case 1:`, `public:`, `retry:`.
+_LABEL = re.compile(r"(else|elif|except|finally|case|default)\b|\w+( slots)?:$")
 
 
 def _indent(line: str) -> int:
@@ -222,6 +221,10 @@ def _fitting(runs: list[Run], room: int, before: int) -> list[Run]:
             break
         kept.append((a, b))
     return kept
+
+
+def _length(runs: list[Run]) -> int:
+    return sum(b - a for a, b in runs)
 
 
 def _merged(runs: list[Run], text: str) -> list[Run]:

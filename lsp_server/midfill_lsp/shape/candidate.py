@@ -70,3 +70,8 @@ def line_after(suffix: str) -> str:
 def substance(text: str) -> int:
     """Letters and digits in ``text``: what two lines must share to be told alike."""
     return sum(map(str.isalnum, text))
+
+
+def is_word(character: str) -> bool:
+    """Whether a character, or none, is part of a word."""
+    return character.isalnum() or character == "_"

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from midfill_lsp.context.window import ContextWindow
     from midfill_lsp.shape.candidate import Candidate
 
-#: Share of the indented lines that must agree before the others are taken for slips.
-MOST = 0.9
-
 _INDENTED = re.compile(r"^([ \t]+)\S", re.MULTILINE)
 _INDENT = re.compile(r"(?<=\n)[ \t]+")
 #: The widest level in use.
@@ -28,14 +25,14 @@ OPEN_ENDS = ("(", "[", ",", "\\")
 
 def same_unit(candidate: Candidate, window: ContextWindow) -> Candidate:
     """Write tabs as spaces, or spaces as tabs, where the document knows only the other."""
-    found: list[str] = _INDENTED.findall(window.prefix + window.suffix)
+    # One space is the star of a comment.
+    found = [i for i in _INDENTED.findall(window.prefix + window.suffix) if i != " "]
     tabs = sum("\t" in indent for indent in found)
-    if found and tabs >= MOST * len(found):
+    if found and tabs == len(found):
         return _rewritten(candidate, _with_tabs)
-    if found and len(found) - tabs >= MOST * len(found):
-        # Odd widths are the stars of comments.
+    if found and not tabs:
         unit = " " * min((len(i) for i in found if len(i) % 2 == 0), default=4)
-        return _rewritten(candidate, lambda indent: indent.replace("\t", unit))
+        return _rewritten(candidate, lambda indent: _with_spaces(indent, unit))
     return candidate
 
 
@@ -67,8 +64,14 @@ def _deepest(prefix: str) -> int:
 
 
 def _with_tabs(indent: str) -> str:
-    width = len(indent.expandtabs(4))
+    if "\t" in indent:
+        return indent  # spaces behind tabs align
+    width = len(indent)
     return "\t" * (width // 4) + " " * (width % 4)
+
+
+def _with_spaces(indent: str, unit: str) -> str:
+    return indent if " " in indent else indent.replace("\t", unit)
 
 
 def _rewritten(candidate: Candidate, rewrite: Callable[[str], str]) -> Candidate:

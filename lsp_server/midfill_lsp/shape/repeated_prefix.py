@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midfill_engine.wire import Silence
-from midfill_lsp.shape.candidate import line_before, substance
+from midfill_lsp.shape.candidate import is_word, line_before, substance
 
 if TYPE_CHECKING:
     from midfill_lsp.context.window import ContextWindow
@@ -22,6 +22,8 @@ def restarted_line(candidate: Candidate, window: ContextWindow) -> Candidate:
     text = candidate.text.lstrip()
     if window.scope.kind != "code" or substance(line) < LEAST or not text.startswith(line):
         return candidate
+    if is_word(line[-1]) and is_word(text[len(line) : len(line) + 1]):
+        return candidate  # another word, that begins with this one
     return candidate.splice(0, len(candidate.text) - len(text) + len(line), "")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midfill_engine.wire import Silence
-from midfill_lsp.context import lexical
-from midfill_lsp.shape.candidate import line_after, line_before, substance
+from midfill_lsp.shape import brackets
+from midfill_lsp.shape.candidate import is_word, line_after, line_before, substance
 
 if TYPE_CHECKING:
     from midfill_lsp.context.window import ContextWindow
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 #: Letters and digits that two lines must share; below `STRONG` the indentation counts as well.
 LEAST = 3
 STRONG = 12
+#: Of two lines after which the middle goes on differently.
+PARTIAL = 8
+#: Punctuation that never stands twice.
+DOUBLED = frozenset(";,: ")
 #: Characters of the line's rest that are compared.
 REACH = 200
 
@@ -49,7 +53,7 @@ def rest_of_line(candidate: Candidate, window: ContextWindow) -> Candidate | Sil
 
 
 def _echoes(lines: list[str], below: list[str], number: int) -> bool:
-    """Whether ``lines`` are the lines ``below``, to their end or at least two of them."""
+    """Whether ``lines`` are the lines ``below``, to their end or for two that say something."""
     said = [line for line in lines if line.strip()]
     same = 0
     while same < min(len(said), len(below)) and _alike(said[same], below[same], number + same > 0):
@@ -61,7 +65,9 @@ def _echoes(lines: list[str], below: list[str], number: int) -> bool:
         if substance(last) >= 2 * LEAST and below[same].strip().startswith(last):
             same += 1
             shared += substance(last)
-    return shared >= LEAST and (same == len(said) or same >= 2)
+    if same == len(said):
+        return shared >= LEAST
+    return sum(substance(line) >= PARTIAL for line in said[:same]) >= 2
 
 
 def _alike(one: str, other: str, indented: bool) -> bool:
@@ -73,18 +79,15 @@ def _alike(one: str, other: str, indented: bool) -> bool:
 def _is_doubled(text: str, rest: str, size: int, window: ContextWindow) -> bool:
     """Whether the last ``size`` characters of ``text``, which begin ``rest``, are there twice."""
     shared = text[-size:]
-    if any(map(_is_word, shared)):
+    if any(map(is_word, shared)):
         left = text[-size - 1 : -size]
         right = rest[size : size + 1]
-        return not (_is_word(left) and _is_word(shared[0])) and not (
-            _is_word(shared[-1]) and _is_word(right)
+        return not (is_word(left) and is_word(shared[0])) and not (
+            is_word(shared[-1]) and is_word(right)
         )
     if any(quote in shared for quote in "\"'`"):
         return window.scope.kind == "string" and shared[0] in "\"'`"
-    closers = [n for n, char in enumerate(text) if n >= len(text) - size and char in ")]}"]
-    surplus = {b.offset for b in lexical.unmatched(lexical.brackets(text, window.language))[0]}
-    return surplus.issuperset(closers)
-
-
-def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+    if any(closer in shared for closer in ")]}"):
+        return not brackets.fits(text, window) and brackets.fits(text[:-size], window)
+    # Not so for operators: two of them may be meant, as at the end of nested generics.
+    return DOUBLED.issuperset(shared)

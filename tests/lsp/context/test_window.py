@@ -53,6 +53,13 @@ def test_a_header_over_several_lines_stays_whole():
     assert window.prefix.startswith(head)
 
 
+def test_labels_are_no_headers():
+    body = "".join(f"    step({n});\n" for n in range(300))
+    text = f"struct A {{\nprivate:\n  int a;\n  void run() {{\n{body}  }}\n}};\n"
+    window = build(snapshot(text, at(text, "step(250"), "cpp"), budget=SMALL, cuts=Cuts())
+    assert window.prefix.startswith("struct A {\n\n  void run() {\n\n    step(")
+
+
 @pytest.mark.parametrize("language", ["lua", "nonesuch", "plaintext"])
 def test_other_languages_are_cut_at_lines(language):
     text = "".join(f"line number {n}\n" for n in range(500))
