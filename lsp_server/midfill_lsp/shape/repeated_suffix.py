@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from midfill_engine.wire import Silence
@@ -45,11 +46,20 @@ def rest_of_line(candidate: Candidate, window: ContextWindow) -> Candidate | Sil
     text = candidate.text
     if not rest or not text.strip():
         return candidate
+    if line_before(window.prefix).strip() and _begins_alike(text, rest):
+        return _SILENCE
     for size in range(min(len(rest), len(text)), 0, -1):
         if text.endswith(rest[:size]) and _is_doubled(text, rest, size, window):
             kept = candidate.keep(0, len(text) - size)
             return kept if kept.text.strip() else _SILENCE
     return candidate
+
+
+def _begins_alike(text: str, rest: str) -> bool:
+    """Whether the middle is another version of the line's rest instead of what stands before it."""
+    pairs = zip(text.lstrip(), rest.lstrip(), strict=False)
+    shared = takewhile(lambda pair: pair[0] == pair[1], pairs)
+    return sum(one.isalnum() for one, _ in shared) >= PARTIAL
 
 
 def _echoes(lines: list[str], below: list[str], number: int) -> bool:
