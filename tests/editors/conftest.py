@@ -70,7 +70,7 @@ def open_desk(
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count outcomes by the editor in the test's name or folder."""
-    editor = re.search(r"nvim-[\d.]+|emacs|vscode", report.nodeid)
+    editor = re.search(r"nvim-[\d.]+|emacs|helix|vscode", report.nodeid)
     if editor and (report.when == "call" or (report.when == "setup" and not report.passed)):
         counts[editor[0]][report.outcome] += 1
 

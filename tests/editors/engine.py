@@ -62,7 +62,9 @@ class ScriptedEngine:
         for text in self.completions:
             if before and text.startswith(before) and text != before:
                 pieces = []
-                for line in text[len(before) :].splitlines(keepends=True):
+                rest = text[len(before) :]
+                rest = rest.split("\n")[0] if request.get("single_line") else rest
+                for line in rest.splitlines(keepends=True):
                     pieces += [word + " " for word in line.split(" ")]
                     pieces[-1] = pieces[-1][:-1]
                 return fill(middle(*pieces))

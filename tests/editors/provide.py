@@ -203,6 +203,17 @@ def vscode() -> Path:
     return ROOT / "bin" / "vscode"
 
 
+def helix() -> Path:
+    """Helix from Debian, with its own loader."""
+    root = debian(ROLLING, "hx")
+    libraries = library_folder(root)
+    loader = next(libraries.glob("ld-linux-*.so.*"))
+    program = next(p for p in (root / "usr/lib/hx/hx", root / "usr/bin/hx") if p.exists())
+    runtime = next(p for p in root.glob("usr/*/*/runtime") if p.parent.name in ("hx", "helix"))
+    env = {"HELIX_RUNTIME": str(runtime)}
+    return launcher("helix", loader, env, "--library-path", str(libraries), str(program))
+
+
 #: Name → how to provide it, its word in ``MIDFILL_REQUIRE_EDITORS``, the lowest good version.
 EDITORS: dict[str, tuple[Callable[[], Path], str, tuple[int, ...]]] = {
     "nvim-0.10": (lambda: neovim_of(STABLE, "nvim-0.10"), "nvim-0.10", (0, 10)),
@@ -210,6 +221,7 @@ EDITORS: dict[str, tuple[Callable[[], Path], str, tuple[int, ...]]] = {
     "nvim-0.12": (lambda: neovim_of(ROLLING, "nvim-0.12"), "nvim", (0, 12)),
     "emacs": (emacs, "emacs", (30,)),
     "vscode": (vscode, "vscode", (4, 139)),
+    "helix": (helix, "helix", (25, 7)),
 }
 DEFAULT = ("nvim-0.11", "nvim-0.12")
 

@@ -3,5 +3,8 @@
 ;; `midfill init emacs`.
 (with-eval-after-load 'eglot
   (add-to-list 'eglot-server-programs
-               '((prog-mode) . ("@MIDFILL@" "lsp"
-                                :initializationOptions (:completion (:enabled t))))))
+               ;; By name, since eglot makes the language's name from the mode's.
+               '((python-mode python-ts-mode js-mode js-ts-mode typescript-ts-mode rust-mode
+                  rust-ts-mode go-mode go-ts-mode c-mode c-ts-mode c++-mode c++-ts-mode
+                  java-mode java-ts-mode)
+                 . ("@MIDFILL@" "lsp" :initializationOptions (:completion (:enabled t))))))

@@ -6,6 +6,7 @@
     :new-connection (lsp-stdio-connection '("@MIDFILL@" "lsp"))
     :activation-fn (lambda (&rest _) t)
     :server-id 'midfill
+    :notification-handlers (lsp-ht ("midfill/status" #'ignore) ("midfill/silence" #'ignore))
     :add-on? t
     :priority -2))
   (add-hook 'lsp-mode-hook #'lsp-inline-completion-mode)
