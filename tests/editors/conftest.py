@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import collections
-import json
-import os
 import re
+import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tests.editors import provide
 from tests.editors.desk import Desk, Program
 
 OUTPUT = Path(__file__).parent / "output"
+measured: list[str] = []
 counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 
 
@@ -68,6 +68,18 @@ def open_desk(
         desk.close()
 
 
+@pytest.fixture
+def measure(neovim_program: Program) -> Callable[[str, list[float]], None]:
+    """Notes a measurement, in milliseconds, for the closing lines."""
+
+    def note(what: str, samples: list[float]) -> None:
+        editor = f"{neovim_program.name:<10} {neovim_program.version:<8}"
+        median = statistics.median(samples)
+        measured.append(f"{editor} {what}: {median:.0f} ms, the median of {len(samples)}")
+
+    return note
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count outcomes by the editor in the test's name or folder."""
     editor = re.search(r"nvim-[\d.]+|emacs|helix|vscode", report.nodeid)
@@ -87,17 +99,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         seen = counts[name]
         numbers = ", ".join(f"{seen[k]} {k}" for k in ("passed", "failed", "skipped") if seen[k])
         terminalreporter.write_line(f"{name:<10} {about:<8} {numbers}")
-    for line in (
-        (OUTPUT / "latency.json").read_text().splitlines()
-        if (OUTPUT / "latency.json").exists()
-        else []
-    ):
-        terminalreporter.write_line(
-            "{editor}: {what}: median {median_ms:.0f} ms of {n}".format(**json.loads(line))
-        )
-
-
-def pytest_sessionstart() -> None:
-    """Old measurements are not this run's."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        (OUTPUT / "latency.json").unlink(missing_ok=True)
+    for line in measured:
+        terminalreporter.write_line(line)

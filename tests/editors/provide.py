@@ -96,9 +96,10 @@ def python_tools(*requirements: str) -> Path:
 
 def debian(suite: str, *packages: str) -> Path:
     """Unpack packages of another Debian, with all they need, into a private root."""
-    base = ROOT / "debian" / suite
+    # A root for each: unpacking a second set over the first would undo its patched programs.
+    base = ROOT / "debian" / f"{suite}-{packages[0]}"
     root = base / "root"
-    stamp = base / ("unpacked-" + "-".join(packages))
+    stamp = base / "unpacked"
     if stamp.exists():
         return root
     for folder in ("state/lists/partial", "cache/archives/partial", "root"):

@@ -9,7 +9,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from tests.editors.desk import ROOT, Desk
@@ -19,8 +18,7 @@ pytestmark = pytest.mark.editor
 
 ADD = "def add(left, right):\n    return left + right"
 FIRST, SECOND = ADD.split("\n")
-OUTPUT = Path(__file__).parent / "output"
-#: A generous ceiling for a loaded machine, over the 50 ms that the engine takes.
+#: A generous ceiling for a loaded machine.
 LATENCY_CEILING_MS = 3000
 
 
@@ -187,7 +185,9 @@ def test_drafts_of_the_engine_are_seen(
 
 
 def test_latency_from_key_to_ghost_text(
-    open_real: Callable[..., Desk], engine: ScriptedEngine
+    open_real: Callable[..., Desk],
+    engine: ScriptedEngine,
+    measure: Callable[[str, list[float]], None],
 ) -> None:
     """Prints; asserts a generous ceiling only."""
     desk = open_real("\n")
@@ -198,7 +198,7 @@ def test_latency_from_key_to_ghost_text(
         ask(desk, "a", ADD[5:])
         samples.append((desk.nvim.flushed - before) * 1000)
         ask(desk, "<BS>", ADD[4:])
-    record(desk, "typed along", samples[1:])
+    measure("key to ghost text, typed along", samples[1:])
     fresh = []
     for n in range(11):
         engine.completions = [f"{n}value = {n}"]
@@ -208,18 +208,5 @@ def test_latency_from_key_to_ghost_text(
         before = time.perf_counter()
         ask(desk, "x", f"yz = {n}")
         fresh.append((desk.nvim.flushed - before) * 1000)
-    record(desk, "key to ghost text, engine at once", fresh[1:])
+    measure("key to ghost text, asking an engine that answers at once", fresh[1:])
     assert statistics.median(fresh) < LATENCY_CEILING_MS
-
-
-def record(desk: Desk, what: str, samples: list[float]) -> None:
-    """Keep a measurement for the closing table."""
-    OUTPUT.mkdir(parents=True, exist_ok=True)
-    row = {
-        "editor": f"{desk.program.name} {desk.program.version}",
-        "what": what,
-        "median_ms": statistics.median(samples),
-        "n": len(samples),
-    }
-    with (OUTPUT / "latency.json").open("a") as file:
-        file.write(json.dumps(row) + "\n")
