@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 #: Rows of an open block. On a CPU a row costs time: 16 rows take two thirds of 32, and most middles
 #: are shorter (docs/decisions/0002-narrow-blocks-on-cpus.md).
 BLOCK_ROWS = {"cpu": 16, "cuda": 32}
+#: Causal readings, by name; every other strategy denoises.
+MODES = {"autoregressive": autoregressive, "self-speculative": self_speculative}
 #: Temperature of further candidates where the request asks for none: enough to differ.
 CANDIDATE_TEMPERATURE = 0.7
 
@@ -160,9 +162,13 @@ class Filler:
 
         Raises
         ------
+        InvalidRequest
+            There is no such strategy.
         OutOfMemory
             The device has no room for the request's context.
         """
+        if request.strategy not in MODES:
+            strategy_of(request.strategy)  # refused before anything is computed
         run = Run(
             self._decoder,
             self._sessions.get(request.session),
@@ -241,10 +247,8 @@ class Filler:
 
     def _decode(self, run: Run, canvas: Canvas, row: Tensor, request: FillRequest) -> FinishReason:
         empty = request.allow_empty
-        if request.strategy == "autoregressive":
-            return autoregressive(run, canvas, row, self._spec, allow_empty=empty)
-        if request.strategy == "self-speculative":
-            return self_speculative(run, canvas, row, self._spec, allow_empty=empty)
+        if (mode := MODES.get(request.strategy)) is not None:
+            return mode(run, canvas, row, self._spec, allow_empty=empty)
         strategy = strategy_of(request.strategy)
         width = self._spec.width(BLOCK_ROWS[self._decoder.device.type])
         return denoise(run, canvas, row, self._spec, strategy, width=width, allow_empty=empty)
