@@ -296,7 +296,7 @@ def test_why_toggle_and_snooze_say_what_they_did(open_desk: Open) -> None:
     desk.nvim.command("Midfill snooze 5")
     desk.nvim.wait(lambda: "Resting for 5 minutes." in desk.said(), "the rest")
     assert desk.nvim.lua("return require('midfill').status().state") == "paused"
-    desk.nvim.command("enew")
+    desk.nvim.command("new")
     desk.nvim.command("Midfill why")
     desk.nvim.wait(lambda: "no file name yet" in desk.said(), "the plugin's own reason")
     desk.nvim.command("Midfill wyh")
@@ -518,7 +518,7 @@ def test_buffers_that_are_not_served(open_desk: Open) -> None:
     why = "return require('midfill.config').why_not(0)"
     assert "file type" in desk.nvim.lua(why)
     assert desk.nvim.lua("return require('midfill.client').serving(0) == nil")
-    desk.nvim.command("enew | set buftype=nofile")
+    desk.nvim.command("new | set buftype=nofile")
     assert "special buffer" in desk.nvim.lua(why)
     assert len(desk.messages("textDocument/didOpen")) == 1
 

@@ -201,10 +201,10 @@ def test_latency_from_key_to_ghost_text(
     measure("key to ghost text, typed along", samples[1:])
     fresh = []
     for n in range(11):
-        engine.completions = [f"{n}value = {n}"]
-        ask(desk, f"<Esc>o{n}valu", f"e = {n}")
-        ask(desk, "<BS>", f"ue = {n}")
-        engine.completions = [f"{n}valxyz = {n}"]
+        engine.completions = [f"{n}abcde = {n}"]
+        ask(desk, f"<Esc>o{n}abcd", f"e = {n}")
+        ask(desk, "<BS>", f"de = {n}")
+        engine.completions = [f"{n}abcxyz = {n}"]
         before = time.perf_counter()
         ask(desk, "x", f"yz = {n}")
         fresh.append((desk.nvim.flushed - before) * 1000)
