@@ -294,7 +294,7 @@ def test_why_toggle_and_snooze_say_what_they_did(open_desk: Open) -> None:
     (toggle,) = desk.messages("midfill/toggle")
     assert toggle["params"] == {"scope": "language", "language": "python"}
     desk.nvim.command("Midfill snooze 5")
-    desk.nvim.wait(lambda: "Resting for 5 minutes." in desk.said(), "the rest")
+    desk.nvim.wait(lambda: "Resting for 5 min." in desk.said(), "the rest")
     assert desk.nvim.lua("return require('midfill').status().state") == "paused"
     desk.nvim.command("new")
     desk.nvim.command("Midfill why")
@@ -547,6 +547,21 @@ def test_a_server_that_dies_is_started_again(open_desk: Open) -> None:
     desk.wait_served()
     ask(desk, "d", ADD[6:])
     assert "Error" not in desk.said()
+
+
+def test_stopped_stays_stopped_until_restarted(open_desk: Open) -> None:
+    desk = open_desk(script={"completions": [ADD]})
+    desk.nvim.command("Midfill stop")
+    running = "return require('midfill.client').get() ~= nil"
+    desk.nvim.wait(lambda: not desk.nvim.lua(running), "the server has ended")
+    desk.nvim.command("doautocmd BufEnter")
+    desk.nvim.command("Midfill why")
+    desk.nvim.wait(lambda: "The language server was stopped." in desk.said(), "a reason")
+    assert len(desk.messages("initialize")) == 1
+    desk.nvim.command("Midfill restart")
+    desk.wait_served()
+    ask(desk, "idef a", ADD[5:])
+    assert len(desk.messages("initialize")) == 2
 
 
 def test_a_long_message_does_not_stop_typing(open_desk: Open) -> None:

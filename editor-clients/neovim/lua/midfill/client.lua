@@ -176,7 +176,7 @@ local function on_exit(code, signal)
       return
     end
     status.set({ state = "starting", message = why .. " Starting it again." })
-    vim.defer_fn(M.attach_all, 250 * 2 ^ (restarts - 1))
+    vim.defer_fn(M.resume, 250 * 2 ^ (restarts - 1))
   end)
 end
 
@@ -239,6 +239,9 @@ function M.attach(bufnr)
     end
     return
   end
+  if stopping then
+    return
+  end
   local command = config.current.cmd[1]
   if vim.fn.executable(command) ~= 1 then
     local message = ("%s is not installed or not on PATH. See :checkhealth midfill."):format(
@@ -258,7 +261,6 @@ function M.attach(bufnr)
     vim.lsp.buf_attach_client(bufnr, client.id)
     return
   end
-  stopping = false
   started_at = vim.loop.now()
   roots = { [root] = true }
   status.set({ state = "starting", message = "The language server is starting." })
@@ -266,7 +268,7 @@ function M.attach(bufnr)
 end
 
 --- Serve every loaded buffer that is meant to be served.
-function M.attach_all()
+local function attach_all()
   for _, bufnr in ipairs(vim.api.nvim_list_bufs()) do
     if vim.api.nvim_buf_is_loaded(bufnr) then
       M.attach(bufnr)
@@ -274,9 +276,16 @@ function M.attach_all()
   end
 end
 
---- End the server for good.
+--- Serve all buffers, also after `stop`.
+function M.resume()
+  stopping = false
+  attach_all()
+end
+
+--- End the server, until `resume`.
 function M.stop()
   stopping = true
+  status.set({ state = "off", message = "The language server was stopped." })
   local client = M.get()
   if not client then
     return
@@ -297,15 +306,15 @@ function M.restart()
     tries = tries + 1
     local client = M.get()
     if not client then
-      M.attach_all()
+      M.resume()
     elseif tries < 40 then
       vim.defer_fn(again, 50)
     elseif METHOD_STYLE then -- it does not end by itself
       client:stop(true)
-      vim.defer_fn(M.attach_all, 100)
+      vim.defer_fn(M.resume, 100)
     else
       client.stop(true)
-      vim.defer_fn(M.attach_all, 100)
+      vim.defer_fn(M.resume, 100)
     end
   end
   again()

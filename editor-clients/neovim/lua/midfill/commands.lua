@@ -3,6 +3,11 @@
 
 local M = {}
 
+local function log_path()
+  local log = require("vim.lsp.log")
+  return (log.get_filename or vim.lsp.get_log_path)()
+end
+
 ---@type table<string, fun(args: string[], opts: table)>
 local SUBCOMMANDS = {
   why = function()
@@ -18,7 +23,8 @@ local SUBCOMMANDS = {
     require("midfill").toggle(args[1])
   end,
   fill = function(_, opts)
-    require("midfill").fill_holes(opts.line1, opts.line2)
+    local ranged = opts.range > 0
+    require("midfill").fill_holes(ranged and opts.line1 or nil, ranged and opts.line2 or nil)
   end,
   restart = function()
     require("midfill").restart()
@@ -27,7 +33,7 @@ local SUBCOMMANDS = {
     require("midfill.client").stop()
   end,
   log = function()
-    vim.cmd.tabnew(vim.fn.fnameescape(vim.lsp.get_log_path()))
+    vim.cmd.tabnew(vim.fn.fnameescape(log_path()))
   end,
   health = function()
     vim.cmd("checkhealth midfill")

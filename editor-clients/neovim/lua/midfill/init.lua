@@ -78,7 +78,7 @@ function M.setup(options)
   commands.define()
   autocommands()
   client.reconfigure()
-  client.attach_all()
+  client.resume()
 end
 
 --- Accept the whole suggestion. Like its siblings it returns false when there is nothing to
@@ -159,7 +159,7 @@ function M.snooze(minutes)
     if now then
       status.set(now)
     end
-    say(minutes > 0 and ("Resting for %d minutes."):format(minutes) or "Awake again.")
+    say(minutes > 0 and ("Resting for %g min."):format(minutes) or "Awake again.")
   end)
 end
 
