@@ -17,6 +17,8 @@ export interface Surroundings {
   readonly restart: () => Promise<void>;
   readonly install: () => Promise<void>;
   readonly setStatus: (status: protocol.Status) => void;
+  /** Why the document shows nothing from now on; `undefined` when that is over. */
+  readonly setReason: (document: vscode.TextDocument, code?: string, message?: string) => void;
 }
 
 export function registerCommands(around: Surroundings): vscode.Disposable[] {
@@ -24,7 +26,7 @@ export function registerCommands(around: Surroundings): vscode.Disposable[] {
     complete: () => vscode.commands.executeCommand("editor.action.inlineSuggest.trigger"),
     why: () => why(around),
     snooze: () => snooze(around),
-    toggleLanguage,
+    toggleLanguage: () => toggleLanguage(around),
     toggleWorkspace,
     fillHoles: () => fillHoles(around),
     keepMenu,
@@ -85,15 +87,18 @@ function duration(minutes: number): string {
 }
 
 /** Written to the user's settings, so that it is kept and can be seen. */
-async function toggleLanguage(): Promise<void> {
-  const language = vscode.window.activeTextEditor?.document.languageId;
-  if (language === undefined) return;
+async function toggleLanguage({ setReason }: Surroundings): Promise<void> {
+  const document = vscode.window.activeTextEditor?.document;
+  if (document === undefined) return;
+  const language = document.languageId;
   const section = vscode.workspace.getConfiguration(SECTION);
   const languages = section.get<Record<string, boolean>>("languages", {});
   const enabled = !(languages[language] ?? languages["*"] ?? true);
   const target = vscode.ConfigurationTarget.Global;
   await section.update("languages", { ...languages, [language]: enabled }, target);
-  say(`${enabled ? "on" : "off"} for ${language}`);
+  await announce(enabled, `for ${language}`);
+  if (enabled) setReason(document);
+  else setReason(document, "language-off", `Midfill is switched off for ${language}.`);
 }
 
 async function toggleWorkspace(): Promise<void> {
@@ -104,7 +109,12 @@ async function toggleWorkspace(): Promise<void> {
       ? vscode.ConfigurationTarget.Global
       : vscode.ConfigurationTarget.Workspace;
   await section.update("enabled", enabled, target);
-  say(`${enabled ? "on" : "off"} in this workspace`);
+  await announce(enabled, "in this workspace");
+}
+
+async function announce(enabled: boolean, where: string): Promise<void> {
+  if (!enabled) await vscode.commands.executeCommand("editor.action.inlineSuggest.hide");
+  say(`${enabled ? "on" : "off"} ${where}`);
 }
 
 /** Fill every `___` in the selection, or in the document when nothing is selected. */

@@ -26,7 +26,7 @@ class Midfill implements vscode.Disposable {
     void this.client()?.sendNotification(protocol.didShow, { id });
   });
   private readonly ghost = new Ghost(this.shown, this.confidence, this.client.bind(this), (it) => {
-    this.status.clearSilence(it);
+    this.status.setReason(it);
   });
   private readonly server: Server;
   private readonly environment: string;
@@ -85,6 +85,7 @@ class Midfill implements vscode.Disposable {
         setStatus: (it) => {
           this.status.setStatus(it);
         },
+        setReason: this.status.setReason.bind(this.status),
       }),
       ...registerAccepting({ shown: this.shown, client: this.client.bind(this) }),
       vscode.commands.registerCommand(PART_ACCEPTED_COMMAND, (id: string, length: number) =>
@@ -125,12 +126,7 @@ class Midfill implements vscode.Disposable {
   private hasSeveralCursors(document: vscode.TextDocument): boolean {
     const editor = vscode.window.activeTextEditor;
     if (editor?.document !== document || editor.selections.length === 1) return false;
-    this.status.setSilence({
-      uri: document.uri.toString(),
-      version: document.version,
-      code: "multiple-cursors",
-      message: "There are several cursors.",
-    });
+    this.status.setReason(document, "multiple-cursors", "There are several cursors.");
     return true;
   }
 

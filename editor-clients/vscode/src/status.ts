@@ -11,6 +11,8 @@ const LINKS: [command: string, title: string][] = [
 ];
 const WARNING = new vscode.ThemeColor("statusBarItem.warningBackground");
 
+type Reason = Pick<Silence, "code" | "message">;
+
 function working(phase: Phase): boolean {
   return phase === "ready" || phase === "busy";
 }
@@ -25,7 +27,7 @@ export class StatusItem implements vscode.Disposable {
   private message = "";
   private status: Status | undefined;
   /** The last silence of each open document; gone when something is shown there. */
-  private readonly silences = new Map<string, Silence>();
+  private readonly reasons = new Map<string, Reason>();
   private readonly subscriptions: vscode.Disposable[];
 
   constructor() {
@@ -36,7 +38,7 @@ export class StatusItem implements vscode.Disposable {
         this.draw();
       }),
       vscode.workspace.onDidCloseTextDocument((document) => {
-        this.silences.delete(document.uri.toString());
+        this.reasons.delete(document.uri.toString());
       }),
     ];
     this.draw();
@@ -52,19 +54,23 @@ export class StatusItem implements vscode.Disposable {
   /** What this extension knows when there is no server to say anything. */
   setPhase(phase: Phase, message = ""): void {
     // A reason that was the engine's, or a switch's, ends with it.
-    if (working(phase) !== working(this.phase)) this.silences.clear();
+    if (working(phase) !== working(this.phase)) this.reasons.clear();
     this.phase = phase;
     this.message = message;
     this.draw();
   }
 
-  setSilence(silence: Silence): void {
-    this.silences.set(silence.uri, silence);
+  setSilence({ uri, code, message }: Silence): void {
+    this.reasons.set(uri, { code, message });
     this.draw();
   }
 
-  clearSilence(document: vscode.TextDocument): void {
-    if (this.silences.delete(document.uri.toString())) this.draw();
+  /** Why a document shows nothing, where this extension knows; none when it shows something. */
+  setReason(document: vscode.TextDocument, code?: string, message = ""): void {
+    const uri = document.uri.toString();
+    if (code !== undefined) this.reasons.set(uri, { code, message });
+    else if (!this.reasons.delete(uri)) return;
+    this.draw();
   }
 
   dispose(): void {
@@ -72,15 +78,15 @@ export class StatusItem implements vscode.Disposable {
     for (const subscription of this.subscriptions) subscription.dispose();
   }
 
-  private silence(): Silence | undefined {
+  private reason(): Reason | undefined {
     const uri = vscode.window.activeTextEditor?.document.uri.toString();
-    return uri === undefined ? undefined : this.silences.get(uri);
+    return uri === undefined ? undefined : this.reasons.get(uri);
   }
 
   private draw(): void {
-    const silence = this.silence();
-    this.item.text = statusText(this.phase, this.status?.progress, silence?.code);
-    this.item.tooltip = this.tooltip(silence);
+    const reason = this.reason();
+    this.item.text = statusText(this.phase, this.status?.progress, reason?.code);
+    this.item.tooltip = this.tooltip(reason);
     this.item.backgroundColor = ["error", "crashed", "missing"].includes(this.phase)
       ? WARNING
       : undefined;
@@ -88,7 +94,7 @@ export class StatusItem implements vscode.Disposable {
     this.item.accessibilityInformation = { label: spoken, role: "button" };
   }
 
-  private tooltip(silence: Silence | undefined): vscode.MarkdownString {
+  private tooltip(reason: Reason | undefined): vscode.MarkdownString {
     const text = new vscode.MarkdownString("**Midfill**", true);
     text.isTrusted = { enabledCommands: LINKS.map(([command]) => command) };
     const paragraph = (words: string | undefined): void => {
@@ -96,7 +102,7 @@ export class StatusItem implements vscode.Disposable {
       if (words) text.appendMarkdown("\n\n").appendText(words);
     };
     paragraph(this.message);
-    if (silence && reasonLabel(silence.code)) paragraph(`Nothing shown: ${silence.message}`);
+    if (reason && reasonLabel(reason.code)) paragraph(`Nothing shown: ${reason.message}`);
     paragraph(this.status?.last && lastFigures(this.status.last));
     const { model, device } = this.status ?? {};
     if (model) paragraph(device ? `${model} on ${device}` : model);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -52,6 +53,17 @@ class Office:
     def answers(self, *pieces: str | tuple[str, float], **more: Any) -> None:
         """From now on the engine fills with these tokens (confidence 0.9 unless given)."""
         self.engine.answer = fill(middle(*pieces), **more)
+
+    def user_setting(self, name: str) -> Any:
+        """What the user's settings say, as a command of the extension wrote it."""
+        path = self.server.home / "data" / "User" / "settings.json"
+        return json.loads(path.read_text()).get(f"midfill.{name}")
+
+    def record(self, what: str, samples: list[float]) -> None:
+        """Keep a measurement for the closing table."""
+        line = {"editor": "vscode", "what": what, "median_ms": statistics.median(samples)}
+        with (OUTPUT.parent / "latency.json").open("a") as file:
+            file.write(json.dumps(line | {"n": len(samples)}) + "\n")
 
     def outcomes(self, **wanted: str) -> list[dict[str, Any]]:
         """Lines of the language server's journal that say this."""

@@ -152,6 +152,83 @@ async def test_a_highlighted_menu_entry_is_continued(office: Office):
     await office.window.sees("habet += 1")
 
 
+async def test_a_bracket_that_closed_itself_is_not_doubled(office: Office):
+    office.answers("numbers", ")")
+    await office.edit(MEAN, GAP)
+    await office.window.type("sum(")
+    await office.window.sees("numbers")  # the bracket stands there already
+    await office.window.press("Tab")
+    assert "total = sum(numbers)\n" in await office.saved()
+
+
+async def test_the_next_candidate_is_shown_and_accepted(office: Office):
+    office.engine.answer = fill(middle("sum(numbers)"), middle("0"))
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Complete Now")
+    await office.window.sees("sum(numbers)")
+    await office.window.press("Alt+]")
+    await office.window.sees("0")
+    await office.window.press("Tab")
+    assert "total = 0\n" in await office.saved()
+
+
+async def test_the_unsure_tail_is_held_back_or_drawn_alike(office: Office):
+    office.answers("um(numbers", (" or", 0.3), (" [0])", 0.2))
+    office.server.configure({"midfill.display.unsure": "hold"})
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await office.window.sees("um(numbers")
+    assert await office.window.drawn() == ""
+    office.server.configure({"midfill.display.unsure": "plain"})
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await office.window.sees("um(numbers or [0])")
+    await office.window.press("Alt+End")
+    await office.window.sees(" or [0])")
+
+
+async def test_several_cursors_get_nothing_and_a_reason(office: Office):
+    await office.edit(MEAN, GAP)
+    await office.window.command("Add Cursor Below")
+    await office.window.type("s")
+    await office.window.says("several cursors")
+    assert office.engine.requests == []
+
+
+async def test_snoozing_pauses_until_it_is_ended(office: Office):
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Snooze", "15 minutes")
+    await office.window.says("paused")
+    await office.window.type("s")
+    await office.window.command("Midfill: Snooze", "End the snooze")
+    await office.window.is_ready()
+    assert office.engine.requests == []
+    office.answers("m(numbers)")
+    await office.window.type("u")
+    await office.window.sees("m(numbers)")
+
+
+async def test_a_language_is_switched_off_and_on(office: Office):
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Switch On or Off for This Language")
+    await office.window.says("language off")
+    assert office.user_setting("languages") == {"python": False}
+    await office.window.command("Midfill: Switch On or Off for This Language")
+    await office.window.is_ready()
+    assert office.user_setting("languages") == {"python": True}
+    office.answers("um(numbers)")
+    await office.window.type("s")
+    await office.window.sees("um(numbers)")
+
+
+async def test_a_file_of_ten_thousand_lines(office: Office):
+    office.answers("bc(x)")
+    half = "".join(f"value_{n} = {n}  # 🎉\n" for n in range(5_000))
+    await office.edit(f"{half}\n{half}", (5_000, 0))
+    await office.window.type("a")
+    await office.window.sees("bc(x)")
+
+
 async def test_the_status_says_why_nothing_is_shown(office: Office):
     office.answers("")
     await office.edit(MEAN, GAP)
@@ -181,6 +258,18 @@ async def test_drafts_are_drawn_while_denoising(office: Office):
     office.engine.go.set()
     await office.window.sees("um(numbers)")
     assert await office.window.drawn() == ""
+
+
+async def test_a_language_server_that_died_is_started_again(office: Office):
+    office.answers("um(numbers)")
+    await office.edit(MEAN, GAP)
+    first = office.server.language_servers()
+    assert len(first) == 1
+    first[0].kill()
+    await until("another one", lambda: set(office.server.language_servers()) - set(first))
+    await office.window.is_ready()
+    await office.window.type("s")
+    await office.window.sees("um(numbers)")
 
 
 async def test_an_engine_that_died_is_missed_and_welcomed_back(office: Office):
@@ -213,3 +302,23 @@ async def test_two_windows_share_the_engine(office: Office):
         assert len({body["session"] for body in office.engine.requests}) == 2
     finally:
         await page.close()
+
+
+async def test_latency_from_key_to_ghost_text(office: Office):
+    """Measured for the closing table; a slow machine is no fault."""
+
+    def double(body):
+        """Something only after a letter, so that the ghost text vanishes between samples."""
+        letter = body["prefix"][-1].strip()
+        return fill(middle(f"{letter}sum(numbers)" if letter else ""))
+
+    office.engine.answer = double
+    await office.edit(MEAN, GAP)
+    fresh, along = [], []
+    for letter in "abcdefghijk":
+        fresh.append(await office.window.time_to_ghost(letter))
+        along.append(await office.window.time_to_ghost(letter))
+        await office.window.press("Backspace", "Backspace")
+        await until("no ghost text", office.window.shows_nothing)
+    office.record("fresh, engine answers at once", fresh[1:])
+    office.record("typed along", along[1:])

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import psutil
 
 #: Longest wait for anything; a loaded CI machine is slow, and waiting costs nothing when it is not.
 PATIENCE_S = 60
@@ -137,6 +138,14 @@ class CodeServer:
         path.write_bytes(text.encode())
         return path
 
+    def language_servers(self) -> list[psutil.Process]:
+        """The running `midfill lsp` of this server's windows."""
+        return [
+            process
+            for process in psutil.Process(self._process.pid).children(recursive=True)
+            if process.cmdline()[2:4] == ["midfill_lsp.cli", "lsp"]
+        ]
+
     async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             str(self.installation.code_server),
@@ -173,14 +182,16 @@ class Window:
     async def reload(self) -> None:
         """Show the file as it is on the disk now, whatever was typed."""
         assert self.file is not None
+        await self.press("Control+Home")
         await self.command("File: Revert File")
-        first, *_ = self.file.read_text(encoding="utf-8").splitlines()
-        await until("the file's text", lambda: self._first_line_is(first))
+        lines = self.file.read_text(encoding="utf-8").splitlines()
+        await until("the file's text", lambda: self._begins_with(lines[:10]))
 
-    async def _first_line_is(self, text: str) -> bool:
-        line = self.page.locator(".editor-instance .view-lines .view-line").first
-        dirty = await self.page.locator(".tab.active.dirty").count()
-        return not dirty and _plain(await line.text_content() or "") == text
+    async def _begins_with(self, lines: list[str]) -> bool:
+        if await self.page.locator(".tab.active.dirty").count():
+            return False
+        shown = await self.page.evaluate(_LINES)
+        return [_plain(line) for line in shown][: len(lines)] == lines
 
     async def focus(self) -> None:
         """Put the focus and the cursor into the text."""
@@ -204,15 +215,16 @@ class Window:
         await self.press("Enter")
         await self.page.wait_for_selector(f'.statusbar-item :text("Ln {line + 1}, Col ")')
 
-    async def command(self, title: str) -> None:
-        """Run a command by its title in the palette."""
+    async def command(self, title: str, *choices: str) -> None:
+        """Run a command by its title in the palette, and choose in the lists that follow."""
         await self.press("F1")
-        await self.page.wait_for_selector(".quick-input-widget:not([style*='display: none'])")
-        await self.page.keyboard.type(title)
-        await self.page.wait_for_selector(
-            f'.quick-input-list .monaco-list-row.focused:has-text("{title}")'
-        )
-        await self.press("Enter")
+        for words in (title, *choices):
+            await self.page.wait_for_selector(".quick-input-widget .monaco-list-row")
+            await self.page.keyboard.type(words)
+            await self.page.wait_for_selector(
+                f'.quick-input-list .monaco-list-row.focused:has-text("{words}")'
+            )
+            await self.press("Enter")
 
     async def ghost(self) -> str:
         """The ghost text: the rest of the first line, then further lines."""
@@ -225,6 +237,16 @@ class Window:
     async def status(self) -> str:
         """Text of the status bar item."""
         return _plain(await self.page.evaluate(_STATUS))
+
+    async def shows_nothing(self) -> bool:
+        """Whether there is no ghost text."""
+        return await self.ghost() == ""
+
+    async def time_to_ghost(self, key: str) -> float:
+        """Milliseconds from a key's event in the page to the frame that shows its ghost text."""
+        await self.page.evaluate(_STOPWATCH)
+        await self.page.keyboard.press(key)
+        return float(await self.page.evaluate("() => window.midfillGhostShown"))
 
     async def saved(self) -> str:
         """The document, read from the disk after saving it."""
@@ -283,6 +305,9 @@ class Window:
         await self.page.screenshot(path=path)
 
 
+_LINES = """() => [...document.querySelectorAll(".editor-instance .view-lines .view-line")]
+  .sort((a, b) => parseFloat(a.style.top) - parseFloat(b.style.top))
+  .map((node) => node.textContent)"""
 _GHOST = """() => {
   const editor = document.querySelector(".editor-instance");
   if (!editor) return "";
@@ -292,6 +317,23 @@ _GHOST = """() => {
   const rest = [...editor.querySelectorAll(".suggest-preview-text")]
     .flatMap((node) => [...node.querySelectorAll(".view-line")].map(text));
   return [first, ...rest].join("\\n").replace(/\\n+$/, "");
+}"""
+_STOPWATCH = """() => {
+  window.midfillGhostShown = new Promise((resolve) => {
+    document.addEventListener("keydown", () => {
+      const pressed = performance.now();
+      const text = () => [...document.querySelectorAll("[class*='ghost-text-decoration']")]
+        .map((node) => node.textContent).join("");
+      const before = text();
+      const observer = new MutationObserver(() => {
+        if (text() === "" || text() === before) return;
+        observer.disconnect();
+        requestAnimationFrame(() => resolve(performance.now() - pressed));
+      });
+      observer.observe(document.querySelector(".editor-instance"),
+        { childList: true, subtree: true, characterData: true });
+    }, { capture: true, once: true });
+  });
 }"""
 _DRAWN = """() => [...document.querySelectorAll(".editor-instance .view-line span[class*='ced-']")]
   .map((node) => getComputedStyle(node, "::after").content)
