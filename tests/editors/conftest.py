@@ -39,7 +39,7 @@ def find_editor() -> Callable[[str], Program]:
 
 def neovims() -> list[str]:
     """Both that always count, and an older one where somebody provided it."""
-    return [*(["nvim-0.10"] if (provide.ROOT / "bin/nvim-0.10").exists() else []), *provide.DEFAULT]
+    return [*(["nvim-0.10"] if (provide.ROOT / "bin/nvim-0.10").exists() else []), *provide.NEOVIMS]
 
 
 @pytest.fixture(params=neovims())

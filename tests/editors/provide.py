@@ -1,6 +1,6 @@
 """Provide the real editors that the tests drive, without touching the system's packages.
 
-    python3 tests/editors/provide.py            # both Neovims
+    python3 tests/editors/provide.py            # both Neovims, and what checks the plugin
     python3 tests/editors/provide.py emacs      # or by name
     python3 tests/editors/provide.py vscode     # compiles for some minutes, needs a Chromium
 
@@ -204,6 +204,32 @@ def vscode() -> Path:
     return ROOT / "bin" / "vscode"
 
 
+def luacheck() -> Path:
+    """The linter of the Neovim plugin, from Debian."""
+    root = debian(ROLLING, "lua-check")
+    libraries = library_folder(root)
+    loader = next(libraries.glob("ld-linux-*.so.*"))
+    lua = next(iter(sorted(root.glob("usr/bin/lua5.*[0-9]"))))
+    version = lua.name.removeprefix("lua")
+    env = {
+        "LUA_PATH": ";".join(f"{root}/usr/share/lua/{version}/{p}.lua" for p in ("?", "?/init")),
+        "LUA_CPATH": f"{libraries}/lua/{version}/?.so",
+    }
+    script = root / "usr/bin/luacheck"
+    words = ("--library-path", str(libraries), str(lua), str(script))
+    return launcher("luacheck", loader, env, *words)
+
+
+def stylua() -> Path:
+    """The formatter of the Neovim plugin, from npm: WebAssembly, so node is all it needs."""
+    folder = ROOT / "npm"
+    package = "@johnnymorganz/stylua@2.5.2"
+    run("npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--silent", package)
+    library = folder / "node_modules/@johnnymorganz/stylua/stylua_lib_node.cjs"
+    script = Path(__file__).parent / "stylua.cjs"
+    return launcher("stylua", Path("/usr/bin/env"), {}, "node", str(script), str(library))
+
+
 def helix() -> Path:
     """Helix from Debian, with its own loader."""
     root = debian(ROLLING, "hx")
@@ -223,8 +249,11 @@ EDITORS: dict[str, tuple[Callable[[], Path], str, tuple[int, ...]]] = {
     "emacs": (emacs, "emacs", (30,)),
     "vscode": (vscode, "vscode", (4, 139)),
     "helix": (helix, "helix", (25, 7)),
+    "luacheck": (luacheck, "luacheck", (1,)),
+    "stylua": (stylua, "stylua", (2,)),
 }
-DEFAULT = ("nvim-0.11", "nvim-0.12")
+NEOVIMS = ("nvim-0.11", "nvim-0.12")
+DEFAULT = (*NEOVIMS, "luacheck", "stylua")
 
 
 def version_of(program: Path) -> str:

@@ -424,7 +424,7 @@ def test_tab_keeps_snippets_and_indentation(open_desk: Open) -> None:
     ask(desk, "on", "e")
     desk.nvim.type("<Tab>")
     desk.nvim.wait(lambda: desk.nvim.mode() == "s", "Tab jumps to the snippet's next place")
-    assert desk.nvim.lines()[2] == "go(on, two)"
+    assert desk.nvim.lines()[2:3] == ["go(on, two)"]
 
 
 def test_a_key_falls_back_to_the_mapping_it_had(open_desk: Open) -> None:
@@ -480,7 +480,9 @@ def test_crlf_and_emoji(open_desk: Open, encoding: str) -> None:
     )
     ask(desk, "GA", " + 'é🎈'\nt = s")
     desk.nvim.type("<M-s>")
-    desk.nvim.wait(lambda: desk.nvim.lines()[1] == "s = '🎉' + 'é🎈", "sure counts UTF-16 units")
+    desk.nvim.wait(
+        lambda: desk.nvim.lines()[1:2] == ["s = '🎉' + 'é🎈"], "sure counts UTF-16 units"
+    )
     desk.nvim.type("<M-f>")
     desk.nvim.wait(lambda: desk.nvim.lines()[1:] == ["s = '🎉' + 'é🎈'", "t = s"], "all")
     desk.nvim.type("<Esc>:w<CR>")

@@ -62,7 +62,7 @@ def test_type_see_type_along_accept(open_real: Callable[..., Desk], engine: Scri
     assert {frame[2] for frame in frames} == {FIRST}
     assert len(engine.fake.asked) == asked
     desk.nvim.type("<M-w>")
-    desk.nvim.wait(lambda: desk.nvim.lines()[2] == "def add(left", "a word")
+    desk.nvim.wait(lambda: desk.nvim.lines()[2:3] == ["def add(left"], "a word")
     desk.nvim.wait_ghost(ADD[len("def add(left") :])
     desk.nvim.type("<M-f>")
     desk.nvim.wait(lambda: desk.nvim.lines()[2:] == [FIRST, SECOND], "all of it")
@@ -119,7 +119,7 @@ def test_an_engine_that_goes_and_comes_back(
     desk.nvim.type("<Esc>odef ad")
     wait_state(desk, "error", "starting")
     desk.nvim.type("xy")
-    desk.nvim.wait(lambda: desk.nvim.lines()[1] == "def adxy", "typing goes on")
+    desk.nvim.wait(lambda: desk.nvim.lines()[1:2] == ["def adxy"], "typing goes on")
     engine.start()
     desk.nvim.type("<BS><BS>")
 
@@ -159,7 +159,7 @@ def test_a_killed_engine_is_started_again(
         for pid in pids[-1:]:
             os.kill(pid, signal.SIGTERM)
     assert len(set(pids)) == 3
-    assert desk.nvim.lines()[0] == "def ax"
+    assert desk.nvim.lines()[:1] == ["def ax"]
 
 
 def test_two_neovims_and_one_engine(open_real: Callable[..., Desk], engine: ScriptedEngine) -> None:
