@@ -1,0 +1,71 @@
+"""The first run of the extension where there is no `midfill`: it asks, then makes one."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser, until
+from tests.fake_engine import FakeEngine, fill, middle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.editor, pytest.mark.timeout(300)]
+
+ENTRY = "import os, sys\n\ndef main():\n    os.execv({program!r}, [{program!r}, *sys.argv[1:]])\n"
+
+
+def wheel_that_runs(program: Path, folder: Path) -> Path:
+    """A package that installs without a network and starts this checkout."""
+    path, info = folder / "midfill-0.1.0-py3-none-any.whl", "midfill-0.1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("midfill_entry.py", ENTRY.format(program=str(program)))
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: midfill\nVersion: 0.1.0\n")
+        wheel.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(
+            f"{info}/entry_points.txt", "[console_scripts]\nmidfill = midfill_entry:main\n"
+        )
+        wheel.writestr(f"{info}/RECORD", "")
+    return path
+
+
+async def test_a_missing_program_is_offered_and_installed(
+    installation: Installation, program: Path, tmp_path: Path
+):
+    env = {
+        "MIDFILL_RUNTIME_DIR": str(tmp_path / "run"),
+        "MIDFILL_STATE_DIR": str(tmp_path / "state"),
+    }
+    server = CodeServer(installation, tmp_path / "home", {**env, "PATH": "/usr/bin:/bin"})
+    wheel = wheel_that_runs(program, tmp_path)
+    server.profile({"midfill.client.package": str(wheel), "midfill.client.python": sys.executable})
+    engine = await FakeEngine(tmp_path / "run").start()
+    engine.answer = fill(middle("um(numbers)"))
+    await server.start()
+    try:
+        async with browser(installation.chromium) as chromium:
+            window = Window(server, await chromium.new_page())
+            await window.open(server.write("work.py", "\n"))
+            await window.says("not installed")
+            environment = server.home / "data/User/globalStorage/midfill.midfill/environment"
+            assert not environment.exists()
+            await window.page.click('.notifications-toasts :text("Create Environment")')
+            await window.is_ready()
+            assert (environment / "bin/midfill").exists()
+            await window.focus()
+            await window.type("s")
+            await window.sees("um(numbers)")
+            assert await window.saved() == "s\n"
+            left = server.language_servers()
+    finally:
+        await server.stop()
+        await engine.close()
+    await until(
+        "the end of the language server", lambda: not any(map(psutil.Process.is_running, left))
+    )
