@@ -135,6 +135,16 @@ async def test_a_highlighted_menu_entry_is_extended_with_its_range(client, engin
     assert engine.requests[0]["prefix"] == "items.append"
 
 
+async def test_between_code_only_the_rest_of_the_line_is_asked_for(client, engine):
+    client.open("x = (a, c)\ny = f()\n")
+
+    await client.inline(0, 7)
+    await client.inline(1, 6)
+
+    asked = [r.get("single_line", False) for r in engine.requests if not r.get("speculative")]
+    assert asked == [True, False]
+
+
 async def test_crlf_documents_get_crlf_and_the_model_never_sees_it(client, engine):
     engine.answer = fill(middle(":\n", "    pass"))
     client.open("def f():\r\n    return 1\r\n\r\ndef g()\r\n")

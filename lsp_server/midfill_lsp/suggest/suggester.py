@@ -53,6 +53,10 @@ class Surroundings(Protocol):
         """The text around the cursor that the model is shown."""
         ...
 
+    def single_line(self, window: ContextWindow) -> bool:
+        """Whether only the rest of the cursor's line is asked for."""
+        ...
+
     def shape(
         self, middle: Middle, window: ContextWindow, settings: LspSettings, *, explicit: bool
     ) -> Shaped | Silence:
@@ -295,6 +299,7 @@ class Suggester:
         request = replace(
             _request(live, newlines.plain(window), document.session, settings),
             draft=newlines.lf(draft),
+            single_line=not settings.multiline or surroundings.single_line(window),
         )
         try:
             fill = await self._counted(live, self.backend.fill(request, on_draft))
@@ -364,7 +369,6 @@ def _request(live: Live, window: ContextWindow, session: str, settings: LspSetti
         max_tokens=settings.max_tokens,
         candidates=settings.candidates if explicit else 1,
         strategy=settings.strategy,
-        single_line=not settings.multiline,
         # Who asks explicitly expects something.
         allow_empty=not explicit,
         speculative=live.ahead,

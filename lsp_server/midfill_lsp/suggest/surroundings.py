@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from midfill_lsp.context.budget import ContextBudget
 from midfill_lsp.context.privacy import why_excluded
 from midfill_lsp.context.window import build
+from midfill_lsp.shape import single_line
 from midfill_lsp.shape.pipeline import Shaped, shape
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class WorkspaceSurroundings:
         budget = ContextBudget(tokens=settings.context_tokens, snippet_share=share)
         neighbours = self._neighbours(snapshot, settings) if share else ()
         return build(snapshot, budget=budget, neighbours=neighbours, roots=self._roots)
+
+    def single_line(self, window: ContextWindow) -> bool:
+        """Whether only the rest of the cursor's line is asked for."""
+        return single_line.wanted(window)
 
     def shape(
         self, middle: Middle, window: ContextWindow, settings: LspSettings, *, explicit: bool
