@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests.editors.desk import PLUGIN, Desk
@@ -626,6 +627,24 @@ def test_neovims_own_inline_completion_by_a_setting(open_desk: Open) -> None:
     assert desk.nvim.ghost() == ""
     desk.nvim.type("<M-f>")
     desk.nvim.wait(lambda: desk.nvim.lines() == [FIRST, SECOND], "core accepts")
+    desk.nvim.type(f"<Esc>:edit! {desk.folder}/other.py<CR>")
+    desk.wait_message("textDocument/didOpen", 2)
+    desk.nvim.type("idef a")
+    desk.nvim.wait(lambda: SECOND in desk.nvim.screen.rows()[1], "core draws in the next buffer")
+
+
+def test_ghost_text_is_drawn_once_where_core_is_enabled_for_all(open_desk: Open) -> None:
+    enable = "if vim.lsp.inline_completion then vim.lsp.inline_completion.enable(true) end"
+    desk = open_desk(script={"completions": [ADD]}, lua=enable)
+    ask(desk, "idef a", ADD[5:])
+    desk.nvim.lua("vim.wait(400)")  # core's debounce is 200 ms
+    assert desk.nvim.screen.rows()[:3] == [FIRST, SECOND, "~"]
+    assert {m["params"]["context"]["triggerKind"] for m in inline(desk)} == {2}
+    assert desk.nvim.ghost() == ADD[5:]
+
+
+def inline(desk: Desk) -> list[dict[str, Any]]:
+    return desk.messages("textDocument/inlineCompletion")
 
 
 @pytest.mark.parametrize("source", ["cmp", "blink"])

@@ -222,8 +222,14 @@ local function client_config(root)
     on_exit = on_exit,
     on_init = function(client)
       started_at = vim.loop.now()
+      -- Who enabled Neovim's own for all servers would otherwise see two ghost texts.
+      if vim.lsp.inline_completion then
+        vim.lsp.inline_completion.enable(cfg.core, { client_id = client.id })
+      end
+    end,
+    on_attach = function(_, bufnr)
       if cfg.core and vim.lsp.inline_completion then
-        vim.lsp.inline_completion.enable(true, { client_id = client.id })
+        vim.lsp.inline_completion.enable(true, { bufnr = bufnr })
       end
     end,
   }

@@ -269,6 +269,7 @@ function M.refresh(changed)
   end
   local bufnr, _, _, tick = place()
   local quiet = not config.current.auto
+    or vim.b[bufnr].midfill == false
     or vim.fn.reg_executing() ~= ""
     or menu.in_the_way()
     or (dismissed and dismissed.bufnr == bufnr and dismissed.tick == tick)
