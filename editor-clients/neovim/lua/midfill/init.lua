@@ -214,7 +214,10 @@ end
 --- Say what the server says of itself.
 function M.show_status()
   local now = status.get()
-  local parts = { now.state, now.message }
+  local parts = { now.state }
+  if now.message and now.message ~= "" then
+    parts[#parts + 1] = now.message
+  end
   if now.model then
     parts[#parts + 1] = ("%s on %s"):format(now.model, now.device or "an unknown device")
   end
