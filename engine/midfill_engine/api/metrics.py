@@ -65,6 +65,9 @@ class Metrics:
         self._fills = counter("fills", "Fills by why they ended.", ["finish_reason"])
         self._tokens = counter("tokens", "Tokens read, reused and written.", ["kind"])
         self._forwards = counter("forwards", "Denoising and verifying forwards.")
+        self._abandoned = counter(
+            "abandoned_forwards", "Those whose fill was cancelled or superseded."
+        )
         self._seconds = Histogram(
             "midfill_fill_seconds",
             "Time of a fill by phase.",
@@ -83,6 +86,8 @@ class Metrics:
         """Count a finished fill."""
         self._fills.labels(fill.finish_reason).inc()
         self._forwards.inc(fill.nfe)
+        if fill.finish_reason in ("cancelled", "superseded"):
+            self._abandoned.inc(fill.nfe)
         for kind in ("prompt", "cached", "completion"):
             self._tokens.labels(kind).inc(getattr(fill, f"{kind}_tokens"))
         for phase in ("queue", "prefill", "denoise", "total"):

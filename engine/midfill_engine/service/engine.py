@@ -140,7 +140,7 @@ class Engine:
         job = Job(
             request,
             deadline,
-            done=lambda outcome: _call(loop, _settle, answer, outcome),
+            done=lambda outcome: _call(loop, self._on_done, answer, outcome),
             stop=stop or StopToken(),
             on_draft=on_draft and (lambda draft: _call(loop, on_draft, draft)),
             lane=request.session if supersedes else "",
@@ -152,9 +152,6 @@ class Engine:
             self._active_at = self._clock()
             if not answer.done() or answer.cancelled():
                 self._mailbox.withdraw(job)
-        _log_fill(fill)
-        for observe in self.observers:
-            observe(fill)
         return fill
 
     async def stream(
@@ -181,6 +178,14 @@ class Engine:
             raise EngineLoading(
                 f"The model is loading ({model.progress:.0%}).", "Ask again in a moment."
             )
+
+    def _on_done(self, answer: asyncio.Future[Fill], outcome: Fill | BaseException) -> None:
+        """Count what was computed, also when nobody waits for it any more."""
+        if isinstance(outcome, Fill):
+            _log_fill(outcome)
+            for observe in self.observers:
+                observe(outcome)
+        _settle(answer, outcome)
 
     def _on_loaded(self) -> None:
         self._active_at = self._clock()
