@@ -44,8 +44,8 @@ def test_ghost_text_is_shown_and_accepted(open_desk: Open) -> None:
     assert desk.nvim.lines() == ["# first", FIRST, SECOND]
     assert desk.nvim.call("nvim_win_get_cursor", 0) == [3, len(SECOND)]
     desk.nvim.wait_ghost("")
-    assert len(desk.messages("midfill/didShow")) == 1
     (accepted,) = desk.wait_message("midfill/didAccept")
+    assert len(desk.messages("midfill/didShow")) == 1
     assert accepted["params"] == {"id": "s1", "kind": "all", "length": len(ADD) - 5}
 
 
@@ -489,6 +489,7 @@ def test_crlf_and_emoji(open_desk: Open, encoding: str) -> None:
     desk.nvim.type("<Esc>:w<CR>")
     wanted = "# 🎉 start\r\ns = '🎉' + 'é🎈'\r\nt = s\r\n".encode()
     desk.nvim.wait(lambda: desk.file.read_bytes() == wanted, "CRLF is kept")
+    desk.nvim.wait(lambda: desk.messages("midfill/didAccept"), "the server is told")
     told = [m["params"] for m in desk.messages("midfill/didAccept")]
     assert told[0]["length"] == len(" + 'é") + 2
 
