@@ -77,6 +77,11 @@ export class Confidence implements vscode.Disposable {
     }
   }
 
+  /** Only the draft: its request was given up, and no answer will replace it. */
+  clearDraft(document: vscode.TextDocument): void {
+    if (this.drawn) draw(document, this.draftType, new vscode.Position(0, 0), "");
+  }
+
   dispose(): void {
     for (const subscription of this.subscriptions) subscription.dispose();
   }
@@ -98,7 +103,7 @@ export class Confidence implements vscode.Disposable {
     }
     const cursor = document.positionAt(document.offsetAt(tail.cursor) + change.text.length);
     this.tail = { document, cursor, ghost: tail.ghost.slice(change.text.length) };
-    for (const editor of editorsOf(document)) editor.setDecorations(this.draftType, []);
+    this.clearDraft(document);
   }
 }
 

@@ -55,9 +55,11 @@ class Midfill implements vscode.Disposable {
         provideInlineCompletionItems: async (document, position, inlineContext, token, next) => {
           if (this.hasSeveralCursors(document)) return null;
           const result = await next(document, position, inlineContext, token);
-          return token.isCancellationRequested
-            ? null
-            : this.ghost.present(document, position, inlineContext, result);
+          if (!token.isCancellationRequested) {
+            return this.ghost.present(document, position, inlineContext, result);
+          }
+          this.confidence.clearDraft(document);
+          return null;
         },
         executeCommand: (command, args, next) => {
           if (command === protocol.ACCEPTED_COMMAND) this.shown.clear();
@@ -109,8 +111,11 @@ class Midfill implements vscode.Disposable {
     const found = await this.find();
     if (found.kind === "missing") {
       this.program = undefined;
-      this.status.setPhase("missing", found.message);
-      if (!this.offered) void this.install(found.message);
+      const message = vscode.workspace.isTrusted
+        ? found.message
+        : `${found.message} In Restricted Mode the workspace's .venv is not used.`;
+      this.status.setPhase("missing", message);
+      if (!this.offered) void this.install(message);
       return;
     }
     this.log.info(`Using ${found.command}, found in ${found.where}.`);
@@ -155,11 +160,11 @@ class Midfill implements vscode.Disposable {
   }
 
   private async askStatus(): Promise<void> {
-    this.status.setPhase("ready");
     try {
       const status = await this.client()?.sendRequest(protocol.getStatus, {});
       if (status) this.status.setStatus(status);
     } catch (error) {
+      this.status.setPhase("ready");
       this.log.warn(`The language server does not tell its status: ${String(error)}`);
     }
   }

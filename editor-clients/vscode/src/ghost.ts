@@ -63,10 +63,10 @@ export class Ghost {
       this.confidence.clear(at.document);
       return items;
     }
-    this.confidence.showTail(at.document, at.position, {
-      ghost: suggestion.text.slice(taken, end),
-      tail: suggestion.text.slice(end),
-    });
+    const ghost = suggestion.text.slice(taken, end);
+    // Behind a ghost text of several lines nothing can be drawn; the tail then comes with Tab.
+    const tail = /[\r\n]/.test(ghost) ? "" : suggestion.text.slice(end);
+    this.confidence.showTail(at.document, at.position, { ghost, tail });
     const sure = new vscode.InlineCompletionItem(suggestion.text.slice(0, end), first.range);
     sure.command = {
       command: PART_ACCEPTED_COMMAND,

@@ -84,5 +84,5 @@ export function lastFigures(last: NonNullable<Status["last"]>): string {
     speculated: ", computed ahead",
   };
   const forwards = last.nfe === 1 ? "1 forward" : `${String(last.nfe)} forwards`;
-  return `last suggestion: ${last.ms.toFixed(0)} ms, ${forwards} (NFE)${how[last.source] ?? ""}`;
+  return `Last suggestion: ${last.ms.toFixed(0)} ms, ${forwards} (NFE)${how[last.source] ?? ""}`;
 }

@@ -121,6 +121,16 @@ async def test_the_unsure_tail_is_dimmed_and_comes_with_a_second_tab(office: Off
     assert "total = sum(numbers or [0])\n" in await office.saved()
 
 
+async def test_an_unsure_tail_on_a_later_line_comes_after_the_first_tab(office: Office):
+    office.answers("um(\n", "        numbers", (" or", 0.3), (" [0])", 0.2))
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await office.window.sees("um(\n        numbers")
+    assert await office.window.drawn() == ""
+    await office.window.press("Tab")
+    await office.window.sees(" or [0])")
+
+
 async def test_the_sure_part_is_accepted_with_its_own_key(office: Office):
     office.answers("um(numbers", (" or", 0.3), (" [0])", 0.2))
     await office.edit(MEAN, GAP)

@@ -33,7 +33,7 @@ test("every code of the protocol has a label, or is passing", () => {
 test("figures name their source", () => {
   assert.equal(
     lastFigures({ ms: 41.2, nfe: 1, source: "model" }),
-    "last suggestion: 41 ms, 1 forward (NFE)",
+    "Last suggestion: 41 ms, 1 forward (NFE)",
   );
   assert.match(lastFigures({ ms: 0.4, nfe: 0, source: "typed-along" }), /typed along$/);
 });
