@@ -34,7 +34,7 @@ class EngineSettings:
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto", metadata={"doc": "Where the model runs; auto takes a GPU if there is one."}
     )
-    precision: Literal["auto", "float32", "bfloat16", "float16", "int8", "int4"] = field(
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = field(
         default="auto", metadata={"doc": "Precision of the weights at run time."}
     )
     threads: int = field(default=0, metadata={"doc": "CPU threads; 0 takes one a physical core."})
