@@ -18,61 +18,53 @@ from midfill_engine.models.family import DiffusionSpec
 from midfill_engine.wire import FinishReason
 
 
-def autoregressive(
-    run: Run, canvas: Canvas, row: Tensor, spec: DiffusionSpec, *, allow_empty: bool = True
+def causal(
+    run: Run,
+    canvas: Canvas,
+    row: Tensor,
+    spec: DiffusionSpec,
+    *,
+    draft_rows: int = 1,
+    allow_empty: bool = True,
 ) -> FinishReason:
-    """One token a forward, from left to right.
+    """Write what the causal rows say, from left to right.
+
+    Parameters
+    ----------
+    draft_rows
+        Rows of a block that is drafted by one bidirectional forward and verified by one causal
+        forward; 1 writes one token a forward. Greedy text is the same.
 
     Raises
     ------
     Halted
-        Stopped or out of time; ``canvas`` holds what was written so far.
+        Stopped or out of time; ``canvas`` holds what was settled so far.
     """
     while canvas.room > 0:
-        token = _next(run, canvas, row, spec, allow_empty=allow_empty)
-        if token is None:
+        empty = not canvas.placed
+        stats = run.stats(row, forbid=spec.eom_id if empty and not allow_empty else None)
+        token = stats.tokens[0]
+        if token == spec.eom_id:
+            canvas.ended = True
             return "end"
-        canvas.placed.append(token)
-        canvas.report()
-        if canvas.reached_stop():
-            return "stop"
-        if canvas.room > 0:
-            row = run.causal([token.token])
-    return "length"
-
-
-def self_speculative(
-    run: Run, canvas: Canvas, row: Tensor, spec: DiffusionSpec, *, allow_empty: bool = True
-) -> FinishReason:
-    """Draft a block in one bidirectional forward, verify it in one causal forward.
-
-    Raises
-    ------
-    Halted
-        Stopped or out of time; ``canvas`` holds what was verified so far.
-    """
-    while canvas.room > 0:
-        token = _next(run, canvas, row, spec, allow_empty=allow_empty)
-        if token is None:
-            return "end"
-        canvas.placed.append(token)
-        canvas.report()
-        if canvas.reached_stop():
-            return "stop"
-        if canvas.room <= 0:
-            break
-        block = [token.token, *[spec.mask_id] * (spec.block_size - 1)]
-        draft = run.stats(run.block(block)).tokens
-        draft[0] = token.token
-        if spec.eom_id in draft:
-            del draft[draft.index(spec.eom_id) :]
-        at = len(run.cache.ids)
-        hidden = run.causal(draft[: canvas.room + 1])
-        row = accept(run, canvas, hidden, draft[1 : canvas.room + 1], at + 1)
+        canvas.placed.append(Placed(token, stats.probability[0]))
+        if canvas.room > 0 and not canvas.reached_stop():
+            canvas.report()
+            draft = _draft(run, token, spec, draft_rows)[: canvas.room]
+            at = len(run.cache.ids) + 1
+            row = accept(run, canvas, run.causal([token, *draft]), draft, at)
         canvas.report()
         if canvas.reached_stop():
             return "stop"
     return "length"
+
+
+def _draft(run: Run, token: int, spec: DiffusionSpec, rows: int) -> list[int]:
+    """What a block of ``rows`` that begins with ``token`` guesses to follow, up to its end."""
+    if rows < 2:
+        return []
+    guesses = run.stats(run.block([token, *[spec.mask_id] * (rows - 1)])).tokens[1:]
+    return guesses[: guesses.index(spec.eom_id)] if spec.eom_id in guesses else guesses
 
 
 def accept(run: Run, canvas: Canvas, hidden: Tensor, draft: Sequence[int], start: int) -> Tensor:
@@ -90,6 +82,8 @@ def accept(run: Run, canvas: Canvas, hidden: Tensor, draft: Sequence[int], start
     Tensor
         ``(1, hidden)``: the row that predicts what comes after the accepted part.
     """
+    if not draft:
+        return hidden
     stats = run.stats(hidden)
     agreed = next((n for n, token in enumerate(draft) if stats.tokens[n] != token), len(draft))
     canvas.placed.extend(
@@ -98,15 +92,3 @@ def accept(run: Run, canvas: Canvas, hidden: Tensor, draft: Sequence[int], start
     )
     run.rewind(start + agreed)
     return hidden[agreed : agreed + 1]
-
-
-def _next(
-    run: Run, canvas: Canvas, row: Tensor, spec: DiffusionSpec, *, allow_empty: bool
-) -> Placed | None:
-    """The next token by the causal ``row``; ``None`` at the end of the middle."""
-    empty = not canvas.placed
-    stats = run.stats(row, forbid=spec.eom_id if empty and not allow_empty else None)
-    if stats.tokens[0] == spec.eom_id:
-        canvas.ended = True
-        return None
-    return Placed(stats.tokens[0], stats.probability[0])

@@ -23,7 +23,7 @@ from midfill_engine.device.choose import choose_device, choose_precision, device
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.canvas import Canvas
-from midfill_engine.fill.causal import accept, autoregressive, self_speculative
+from midfill_engine.fill.causal import accept, causal
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
 from midfill_engine.fill.run import Halted, Run, Sampler
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 #: Rows of an open block. On a CPU a row costs time: 16 rows take two thirds of 32, and most middles
 #: are shorter (docs/decisions/0002-narrow-blocks-on-cpus.md).
 BLOCK_ROWS = {"cpu": 16, "cuda": 32}
-#: Causal readings, by name; every other strategy denoises.
-MODES = {"autoregressive": autoregressive, "self-speculative": self_speculative}
+#: Causal readings; every other strategy denoises.
+CAUSAL = ("autoregressive", "self-speculative")
 #: Temperature of further candidates where the request asks for none: enough to differ.
 CANDIDATE_TEMPERATURE = 0.7
 
@@ -167,7 +167,7 @@ class Filler:
         OutOfMemory
             The device has no room for the request's context.
         """
-        if request.strategy not in MODES:
+        if request.strategy not in CAUSAL:
             strategy_of(request.strategy)  # refused before anything is computed
         run = Run(
             self._decoder,
@@ -247,10 +247,11 @@ class Filler:
 
     def _decode(self, run: Run, canvas: Canvas, row: Tensor, request: FillRequest) -> FinishReason:
         empty = request.allow_empty
-        if (mode := MODES.get(request.strategy)) is not None:
-            return mode(run, canvas, row, self._spec, allow_empty=empty)
-        strategy = strategy_of(request.strategy)
         width = self._spec.width(BLOCK_ROWS[self._decoder.device.type])
+        if request.strategy in CAUSAL:
+            rows = width if request.strategy == "self-speculative" else 1
+            return causal(run, canvas, row, self._spec, draft_rows=rows, allow_empty=empty)
+        strategy = strategy_of(request.strategy)
         return denoise(run, canvas, row, self._spec, strategy, width=width, allow_empty=empty)
 
     def _generator(self, seed: int) -> torch.Generator:

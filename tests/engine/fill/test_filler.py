@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from midfill_engine.deadline import Deadline, StopToken
-from midfill_engine.fill.causal import accept, autoregressive
+from midfill_engine.fill.causal import accept, causal
 from midfill_engine.fill.filler import Filler
 from midfill_engine.fill.run import Run
 from midfill_engine.layout.suffix_first import place
@@ -77,7 +77,7 @@ def test_the_models_own_tokens_are_accepted_as_a_draft_in_one_forward(tiny_path)
     ids = place(model.spec, model.tokenizer.encode, PREFIX, SUFFIX).ids
     written = model.canvas(8)
     run = model.run(model.cache())
-    autoregressive(run, written, run.prefill(ids), model.spec)
+    causal(run, written, run.prefill(ids), model.spec)
     draft = [placed.token for placed in written.placed]
     assert len(draft) == 8
     for wrong in (8, 5, 0):  # the first position at which the draft is spoiled
