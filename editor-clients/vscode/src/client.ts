@@ -44,6 +44,7 @@ export class Server implements vscode.Disposable {
   private client: LanguageClient | undefined;
   private startedAt = 0;
   private failures = 0;
+  private gaveUp = false;
 
   constructor(
     private readonly log: vscode.LogOutputChannel,
@@ -59,6 +60,7 @@ export class Server implements vscode.Disposable {
   async start(command: string): Promise<void> {
     await this.stop();
     this.failures = 0;
+    this.gaveUp = false;
     const client = new QuietClient(
       "midfill",
       "Midfill",
@@ -71,7 +73,7 @@ export class Server implements vscode.Disposable {
       if (this.client !== client) return;
       if (newState === ProcessState.Starting) this.startedAt = Date.now();
       if (newState === ProcessState.Running) this.hooks.running();
-      if (newState === ProcessState.Stopped) this.hooks.ended();
+      if (newState === ProcessState.Stopped && !this.gaveUp) this.hooks.ended();
     });
     try {
       await client.start();
@@ -133,6 +135,7 @@ export class Server implements vscode.Disposable {
     const delay = RESTART_DELAYS_MS[this.failures];
     this.failures += 1;
     if (delay === undefined) {
+      this.gaveUp = true;
       const message = `The language server ended ${String(this.failures)} times in a row; see the log.`;
       this.hooks.ended(message);
       return { action: CloseAction.DoNotRestart, handled: true, message };
