@@ -47,6 +47,9 @@ USER_SETTINGS: dict[str, Any] = {
     "security.workspace.trust.enabled": False,
 }
 
+#: Requests ahead of acceptance would be counted with the others.
+WORKSPACE_SETTINGS: dict[str, Any] = {"midfill.speculate": False}
+
 
 @dataclass(frozen=True)
 class Installation:
@@ -92,7 +95,7 @@ class CodeServer:
 
     def configure(self, values: Mapping[str, Any]) -> None:
         """Write the workspace's settings, the only ones that a running workbench reads again."""
-        self.write(".vscode/settings.json", json.dumps(values))
+        self.write(".vscode/settings.json", json.dumps({**WORKSPACE_SETTINGS, **values}))
 
     async def start(self) -> None:
         """Install the extension, start the server and wait until it answers."""
@@ -218,13 +221,16 @@ class Window:
     async def command(self, title: str, *choices: str) -> None:
         """Run a command by its title in the palette, and choose in the lists that follow."""
         await self.press("F1")
-        for words in (title, *choices):
-            await self.page.wait_for_selector(".quick-input-widget .monaco-list-row")
-            await self.page.keyboard.type(words)
-            await self.page.wait_for_selector(
-                f'.quick-input-list .monaco-list-row.focused:has-text("{words}")'
-            )
-            await self.press("Enter")
+        await self.page.wait_for_selector(".quick-input-widget .monaco-list-row")
+        await self._choose(title)
+        for choice in choices:
+            await self.page.wait_for_selector(_ROW.format(choice))
+            await self._choose(choice)
+
+    async def _choose(self, words: str) -> None:
+        await self.page.keyboard.type(words)
+        await self.page.wait_for_selector(_ROW.format(words).replace("-row", "-row.focused"))
+        await self.press("Enter")
 
     async def ghost(self) -> str:
         """The ghost text: the rest of the first line, then further lines."""
@@ -305,6 +311,7 @@ class Window:
         await self.page.screenshot(path=path)
 
 
+_ROW = '.quick-input-list .monaco-list-row:has-text("{}")'
 _LINES = """() => [...document.querySelectorAll(".editor-instance .view-lines .view-line")]
   .sort((a, b) => parseFloat(a.style.top) - parseFloat(b.style.top))
   .map((node) => node.textContent)"""
