@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from tests.editors.desk import Program
 from tests.editors.vscode import install
-from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser
+from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser, private
 from tests.fake_engine import FakeEngine, fill, middle
 
 OUTPUT = Path(__file__).parents[1] / "output" / "vscode"
@@ -97,8 +97,7 @@ async def shared_office(
 ) -> AsyncIterator[Office]:
     """Started once: the workbench takes ten seconds to come up."""
     home = tmp_path_factory.mktemp("vscode")
-    env = {"MIDFILL_RUNTIME_DIR": str(home / "run"), "MIDFILL_STATE_DIR": str(home / "state")}
-    server = CodeServer(installation, home, env)
+    server = CodeServer(installation, home, private(home))
     machine = {"midfill.client.serverPath": str(program), "midfill.engine.autostart": False}
     server.profile(machine)
     server.configure({})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser, until
+from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser, private, until
 from tests.fake_engine import FakeEngine, fill, middle
 
 if TYPE_CHECKING:
@@ -38,11 +38,9 @@ def wheel_that_runs(program: Path, folder: Path) -> Path:
 async def test_a_missing_program_is_offered_and_installed(
     installation: Installation, program: Path, tmp_path: Path
 ):
-    env = {
-        "MIDFILL_RUNTIME_DIR": str(tmp_path / "run"),
-        "MIDFILL_STATE_DIR": str(tmp_path / "state"),
-    }
-    server = CodeServer(installation, tmp_path / "home", {**env, "PATH": "/usr/bin:/bin"})
+    server = CodeServer(
+        installation, tmp_path / "home", {**private(tmp_path), "PATH": "/usr/bin:/bin"}
+    )
     wheel = wheel_that_runs(program, tmp_path)
     server.profile({"midfill.client.package": str(wheel), "midfill.client.python": sys.executable})
     engine = await FakeEngine(tmp_path / "run").start()

@@ -60,6 +60,15 @@ class Installation:
     package: Path
 
 
+def private(folder: Path) -> dict[str, str]:
+    """An environment in which Midfill's engine, journal and settings are this test's own."""
+    return {
+        "MIDFILL_RUNTIME_DIR": str(folder / "run"),
+        "MIDFILL_STATE_DIR": str(folder / "state"),
+        "MIDFILL_CONFIG": str(folder / "midfill.toml"),
+    }
+
+
 async def until(what: str, look: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
     """Poll until ``look`` gives something true; it may be a coroutine function."""
     end = time.monotonic() + patience_s
@@ -275,10 +284,11 @@ class Window:
 
     async def is_ready(self) -> None:
         """Wait until the language server and the engine are there."""
-        await until("a ready engine", lambda: self._is("Midfill"))
+        await until("a ready engine", self.has_engine)
 
-    async def _is(self, words: str) -> bool:
-        return (await self.status()).strip() == words
+    async def has_engine(self) -> bool:
+        """Whether the status bar has nothing to say."""
+        return (await self.status()).strip() == "Midfill"
 
     async def tidy(self) -> None:
         """Close widgets and messages."""
