@@ -45,6 +45,8 @@ export class Server implements vscode.Disposable {
   private startedAt = 0;
   private failures = 0;
   private gaveUp = false;
+  /** Names of the settings that the running server was told. */
+  private told = new Set<string>();
 
   constructor(
     private readonly log: vscode.LogOutputChannel,
@@ -61,6 +63,7 @@ export class Server implements vscode.Disposable {
     await this.stop();
     this.failures = 0;
     this.gaveUp = false;
+    this.told = new Set();
     const client = new QuietClient(
       "midfill",
       "Midfill",
@@ -96,12 +99,17 @@ export class Server implements vscode.Disposable {
   /** Tell the server that settings changed; it then asks for those that it wants. */
   async settingsChanged(): Promise<void> {
     await this.running?.sendNotification("workspace/didChangeConfiguration", {
-      settings: { [SECTION]: explicitSettings(this.names) },
+      settings: { [SECTION]: this.settings() },
     });
   }
 
   dispose(): void {
     void this.stop();
+  }
+
+  private settings(scopeUri?: string): Record<string, unknown> {
+    const scope = scopeUri === undefined ? undefined : vscode.Uri.parse(scopeUri);
+    return explicitSettings(this.names, this.told, scope);
   }
 
   private options(): LanguageClientOptions {
@@ -110,7 +118,7 @@ export class Server implements vscode.Disposable {
       outputChannel: this.log,
       traceOutputChannel: this.log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,
-      initializationOptions: explicitSettings(this.names),
+      initializationOptions: this.settings(),
       initializationFailedHandler: () => false,
       errorHandler: {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
@@ -121,9 +129,7 @@ export class Server implements vscode.Disposable {
         workspace: {
           configuration: ({ items }) =>
             items.map(({ section, scopeUri }) =>
-              section === SECTION
-                ? explicitSettings(this.names, scopeUri ? vscode.Uri.parse(scopeUri) : undefined)
-                : null,
+              section === SECTION ? this.settings(scopeUri) : null,
             ),
         },
       },

@@ -36,19 +36,23 @@ export function settingNames(manifest: unknown): string[] {
     .map((name) => name.slice(SECTION.length + 1));
 }
 
-/** What somebody set for a resource, by dotted name. */
+/**
+ * What somebody set for a resource, by dotted name. Names in `told` are answered even when nobody
+ * sets them any more: the server would go on with the value that it was told before.
+ */
 export function explicitSettings(
   names: readonly string[],
+  told: Set<string>,
   scope?: vscode.Uri,
 ): Record<string, unknown> {
   const section = vscode.workspace.getConfiguration(SECTION, scope ?? null);
-  const entries = names.map((name) => [name, explicitValue(section, name)] as const);
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  const wanted = names.filter((name) => told.has(name) || isSet(section, name));
+  for (const name of wanted) told.add(name);
+  return Object.fromEntries(wanted.map((name) => [name, section.get(name)]));
 }
 
-function explicitValue(section: vscode.WorkspaceConfiguration, name: string): unknown {
+function isSet(section: vscode.WorkspaceConfiguration, name: string): boolean {
   const found = section.inspect(name);
   const levels = [found?.globalValue, found?.workspaceValue, found?.workspaceFolderValue];
-  // `get` merges objects over the levels and respects trust; it is only asked when one is set.
-  return levels.every((value) => value === undefined) ? undefined : section.get(name);
+  return levels.some((value) => value !== undefined);
 }

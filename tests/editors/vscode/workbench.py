@@ -152,10 +152,11 @@ class CodeServer:
 
     def language_servers(self) -> list[psutil.Process]:
         """The running `midfill lsp` of this server's windows."""
+        assert self._process is not None
         return [
             process
             for process in psutil.Process(self._process.pid).children(recursive=True)
-            if process.cmdline()[2:4] == ["midfill_lsp.cli", "lsp"]
+            if _words(process)[2:4] == ["midfill_lsp.cli", "lsp"]
         ]
 
     async def _run(self, *arguments: str) -> asyncio.subprocess.Process:
@@ -359,6 +360,13 @@ _DRAWN = """() => [...document.querySelectorAll(".editor-instance .view-line spa
 _STATUS = """() => [...document.querySelectorAll(".statusbar-item")]
   .filter((node) => node.id.endsWith("midfill.status"))
   .map((node) => node.textContent).join("")"""
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it ended meanwhile
+        return []
 
 
 def _plain(text: str) -> str:
