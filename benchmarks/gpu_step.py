@@ -107,13 +107,14 @@ def agreement(decoder: Decoder, graphs: GraphDecoder, vocab: int) -> dict[str, f
     """Largest relative error of captured forwards, block and causal, against eager ones."""
     ids = torch.randint(0, vocab, (700,), device=DEVICE)
     eager, captured = decoder.new_cache(), graphs.new_cache()
-    decoder.forward(ids, eager, 0, causal=True)
-    graphs.forward(ids, captured, 0, causal=True)
+    decoder.forward(ids, eager, 0)
+    graphs.forward(ids, captured, 0)
     errors = {}
-    for name, rows, causal in (("block", 32, False), ("causal", 5, True), ("row", 1, True)):
+    shapes = (("block", 32, 32), ("mixed", 13, 8), ("causal", 5, 0), ("row", 1, 0))
+    for name, rows, opened in shapes:
         part = torch.randint(0, vocab, (rows,), device=DEVICE)
-        want = decoder.forward(part, eager, 700, causal=causal).float()
-        got = graphs.forward(part, captured, 700, causal=causal).float()
+        want = decoder.forward(part, eager, 700, open_rows=opened).float()
+        got = graphs.forward(part, captured, 700, open_rows=opened).float()
         errors[name] = round(((got - want).norm() / want.norm()).item(), 5)
     return errors
 
@@ -121,12 +122,12 @@ def agreement(decoder: Decoder, graphs: GraphDecoder, vocab: int) -> dict[str, f
 def step_times(graphs: GraphDecoder, vocab: int, bandwidth: float) -> dict[str, object]:
     """A block of 32 rows over 1.5k slots, head and statistics included, and the forward alone."""
     cache = graphs.new_cache()
-    graphs.forward(torch.randint(0, vocab, (1500,), device=DEVICE), cache, 0, causal=True)
+    graphs.forward(torch.randint(0, vocab, (1500,), device=DEVICE), cache, 0)
     block = torch.randint(0, vocab, (32,), device=DEVICE)
     floor = graphs.nbytes / bandwidth * 1000
 
     def forward() -> torch.Tensor:
-        return graphs.forward(block, cache, 1500, causal=False)
+        return graphs.forward(block, cache, 1500, open_rows=len(block))
 
     alone = summary(timed(forward, 100))
 

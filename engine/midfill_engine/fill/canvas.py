@@ -56,13 +56,13 @@ class Canvas:
         text = self.tokenizer.decode(p.token for p in self._settled())
         return any(stop in text for stop in self.stop)
 
-    def report(self) -> None:
-        """Hand the present state to ``on_draft``."""
+    def report(self, guesses: Sequence[Placed] = ()) -> None:
+        """Hand the present state to ``on_draft``, with ``guesses`` behind what is settled."""
         self._steps += 1
         if self.on_draft is None:
             return
-        shown, committed = list(self.placed), len(self.placed)
-        flags = [True] * committed
+        shown = [*self.placed, *guesses]
+        flags = [True] * len(self.placed) + [False] * len(guesses)
         if self.hole is not None:
             hole = self.hole
             for n in range(hole.end):

@@ -1,94 +1,126 @@
 """Causal readings of the same weights: autoregressive, self-speculative, and checking a draft.
 
-Owns decoding by causal rows. Self-speculation drafts a block by diffusion and keeps what one
-causal pass agrees with, so that greedy output equals autoregressive output
-(Nemotron-Labs-Diffusion, arXiv 2607.05722, there with an adapter).
+Owns decoding by causal rows. Each forward verifies the present draft by causal rows and, where a
+block of masks stands behind it, drafts what may follow: verifying and drafting cost one forward
+together, and greedy text equals the autoregressive one (drafts of the same weights verified by
+their causal rows: Nemotron-Labs-Diffusion, arXiv 2607.05722; drafted in the verifying forward:
+TiDAR, arXiv 2511.08923).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from midfill_engine.decode.rows import RowStats
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.run import Run
 from midfill_engine.hole import Placed
 from midfill_engine.models.family import DiffusionSpec
 from midfill_engine.wire import FinishReason
 
+#: A draft goes on while all of it together is at least so probable: what is behind a refused token
+#: is lost, and so is the block drafted behind it.
+LIKELY = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the causal rows say of a draft.
+
+    Attributes
+    ----------
+    agreed
+        Tokens from the draft's front that the rows would write themselves.
+    follower
+        What they write behind these.
+    whole
+        Whether they agreed with all of it.
+    """
+
+    agreed: list[Placed]
+    follower: Placed
+    whole: bool
+
+
+def verify(stats: RowStats, draft: Sequence[int]) -> Verified:
+    """Compare ``draft`` with ``stats`` of the row before it and of its own rows."""
+    said = [Placed(*p) for p in zip(stats.tokens, stats.probability, strict=True)]
+    count = next((n for n, token in enumerate(draft) if said[n].token != token), len(draft))
+    return Verified(said[:count], said[count], count == len(draft))
+
 
 def causal(
     run: Run,
     canvas: Canvas,
-    row: Tensor,
+    hidden: Tensor,
+    draft: Sequence[int],
     spec: DiffusionSpec,
     *,
-    draft_rows: int = 1,
+    width: int = 0,
     allow_empty: bool = True,
 ) -> FinishReason:
     """Write what the causal rows say, from left to right.
 
     Parameters
     ----------
-    draft_rows
-        Rows of a block that is drafted by one bidirectional forward and verified by one causal
-        forward; 1 writes one token a forward. Greedy text is the same.
+    hidden
+        ``(1 + len(draft) + width, hidden)``: the row that predicts the middle's first token, the
+        rows of ``draft``, and ``width`` masks behind it.
+    width
+        Masks of the block that drafts; 0 drafts nothing and writes one token a forward.
 
     Raises
     ------
     Halted
         Stopped or out of time; ``canvas`` holds what was settled so far.
     """
-    while canvas.room > 0:
-        empty = not canvas.placed
-        stats = run.stats(row, forbid=spec.eom_id if empty and not allow_empty else None)
-        token = stats.tokens[0]
-        if token == spec.eom_id:
-            canvas.ended = True
-            return "end"
-        canvas.placed.append(Placed(token, stats.probability[0]))
-        if canvas.room > 0 and not canvas.reached_stop():
-            canvas.report()
-            draft = _draft(run, token, spec, draft_rows)[: canvas.room]
-            at = len(run.cache.ids) + 1
-            row = accept(run, canvas, run.causal([token, *draft]), draft, at)
-        canvas.report()
+    block = [spec.mask_id] * width
+    while True:
+        first = not canvas.placed
+        stats = run.stats(hidden, forbid=spec.eom_id if first and not allow_empty else None)
+        said = verify(stats, draft)
+        run.drop(len(draft) - len(said.agreed))
+        canvas.placed.extend(said.agreed)
         if canvas.reached_stop():
             return "stop"
-    return "length"
+        if said.follower.token == spec.eom_id:
+            canvas.ended = True
+            return "end"
+        if canvas.room == 0:
+            return "length"
+        canvas.placed.append(said.follower)
+        guesses = _guesses(stats, len(draft) + 1, spec) if said.whole else []
+        canvas.report(guesses)
+        if canvas.reached_stop():
+            return "stop"
+        if canvas.room == 0:
+            return "length"
+        draft = _likely(guesses)[: canvas.room - 1]
+        hidden = run.step([said.follower.token, *draft], block)
 
 
-def _draft(run: Run, token: int, spec: DiffusionSpec, rows: int) -> list[int]:
-    """What a block of ``rows`` that begins with ``token`` guesses to follow, up to its end."""
-    if rows < 2:
-        return []
-    guesses = run.stats(run.block([token, *[spec.mask_id] * (rows - 1)])).tokens[1:]
-    return guesses[: guesses.index(spec.eom_id)] if spec.eom_id in guesses else guesses
+def _guesses(stats: RowStats, start: int, spec: DiffusionSpec) -> list[Placed]:
+    """What the masks from row ``start`` on guess behind the follower, up to their end marker.
 
-
-def accept(run: Run, canvas: Canvas, hidden: Tensor, draft: Sequence[int], start: int) -> Tensor:
-    """Place the longest front of ``draft`` that the causal rows themselves would write.
-
-    Parameters
-    ----------
-    hidden
-        ``(len(draft) + 1, hidden)``: the row before the draft, then the rows of the draft.
-    start
-        Position of the draft's first token; cached rows of refused tokens are forgotten.
-
-    Returns
-    -------
-    Tensor
-        ``(1, hidden)``: the row that predicts what comes after the accepted part.
+    The first mask stands where the follower now is.
     """
-    if not draft:
-        return hidden
-    stats = run.stats(hidden)
-    agreed = next((n for n, token in enumerate(draft) if stats.tokens[n] != token), len(draft))
-    canvas.placed.extend(
-        Placed(token, p)
-        for token, p in zip(draft[:agreed], stats.probability[:agreed], strict=True)
-    )
-    run.rewind(start + agreed)
-    return hidden[agreed : agreed + 1]
+    guesses = [
+        Placed(*p)
+        for p in zip(stats.tokens[start + 1 :], stats.probability[start + 1 :], strict=True)
+    ]
+    end = next((n for n, guess in enumerate(guesses) if guess.token == spec.eom_id), None)
+    return guesses[:end]
+
+
+def _likely(guesses: Sequence[Placed]) -> list[int]:
+    """The longest front of ``guesses`` that is probable as a whole."""
+    draft, together = [], 1.0
+    for guess in guesses:
+        together *= guess.confidence
+        if together < LIKELY:
+            break
+        draft.append(guess.token)
+    return draft

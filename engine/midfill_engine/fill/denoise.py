@@ -65,7 +65,7 @@ def denoise(
             return "end"
         if canvas.room > 0:
             # The block's rows become context: causal, as the next block expects them.
-            row = run.causal(block)[-1:]
+            row = run.step(block)[-1:]
     return "length"
 
 
@@ -75,7 +75,7 @@ def _denoise_block(
     """Denoise until no mask stands before the end; whether the end marker closed the block."""
     limit = hole.end
     while hole.open_rows() and not canvas.reached_stop():
-        stats = run.stats(run.block(hole.ids(spec.mask_id)))
+        stats = run.stats(run.step(block=hole.ids(spec.mask_id)))
         hole.guesses = [Placed(*p) for p in zip(stats.tokens, stats.probability, strict=True)]
         marked = hole.find_end(stats.tokens, spec.eom_id, limit)
         rows = hole.open_rows()

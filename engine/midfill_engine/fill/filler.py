@@ -23,7 +23,7 @@ from midfill_engine.device.choose import choose_device, choose_precision, device
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.canvas import Canvas
-from midfill_engine.fill.causal import accept, causal
+from midfill_engine.fill.causal import causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
 from midfill_engine.fill.run import Halted, Run, Sampler
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 #: Rows of an open block. On a CPU a row costs time: 16 rows take two thirds of 32, and most middles
 #: are shorter (docs/decisions/0002-narrow-blocks-on-cpus.md).
 BLOCK_ROWS = {"cpu": 16, "cuda": 32}
+#: Masks of a block that drafts beside the rows that verify the last one.
+DRAFT_ROWS = {"cpu": 8, "cuda": 16}
 #: Causal readings; every other strategy denoises.
 CAUSAL = ("autoregressive", "self-speculative")
 #: Temperature of further candidates where the request asks for none: enough to differ.
@@ -57,7 +59,6 @@ class _Work:
     run: Run
     started: float = field(default_factory=time.perf_counter)
     prompt: int = 0
-    cached: int = 0
     prefilled: float | None = None
     completion: int = 0
     middles: list[Middle] = field(default_factory=list)
@@ -204,20 +205,20 @@ class Filler:
         )
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
-        work.cached = run.cache.keep(placement.ids)
         draft = encode(request.draft)[: request.max_tokens]
-        rows = run.prefill(placement.ids, draft)
+        rows = run.prefill(placement.ids, draft, self._masks(request))
+        first = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
         work.prefilled = time.perf_counter()
         reasons = [self._candidate(work, rows, draft, on_draft)]
         for number in range(1, request.candidates):
             # Further candidates start from the same context; each has a seed of its own.
-            run.rewind(work.prompt)
+            run.drop(len(run.cache.ids) - work.prompt)
             run.sampler = Sampler(
                 self._bias,
                 request.temperature or CANDIDATE_TEMPERATURE,
                 self._generator(request.seed + number),
             )
-            reasons.append(self._candidate(work, rows[:1], [], None))
+            reasons.append(self._candidate(work, first, [], None))
         return reasons[0]
 
     def _candidate(
@@ -227,14 +228,13 @@ class Filler:
         draft: list[int],
         on_draft: Callable[[Draft], None] | None,
     ) -> FinishReason:
-        """Decode one candidate behind ``rows``: the last context row, then those of the draft."""
+        """Decode one candidate behind ``rows``: those of `Run.prefill`."""
         request = work.request
         stop = (*request.stop, "\n") if request.single_line else request.stop
         canvas = Canvas(self._tokenizer, request.max_tokens, stop, on_draft)
         reason: FinishReason = "deadline"
         try:
-            row = accept(work.run, canvas, rows, draft, work.prompt) if draft else rows
-            reason = self._decode(work.run, canvas, row, request)
+            reason = self._decode(work.run, canvas, rows, draft, request)
         except Halted as halt:
             reason = halt.reason
             raise
@@ -245,14 +245,27 @@ class Filler:
                 work.middles.append(canvas.middle(reason))
         return reason
 
-    def _decode(self, run: Run, canvas: Canvas, row: Tensor, request: FillRequest) -> FinishReason:
-        empty = request.allow_empty
-        width = self._spec.width(BLOCK_ROWS[self._decoder.device.type])
+    def _decode(
+        self, run: Run, canvas: Canvas, rows: Tensor, draft: list[int], request: FillRequest
+    ) -> FinishReason:
+        spec, empty = self._spec, request.allow_empty
         if request.strategy in CAUSAL:
-            rows = width if request.strategy == "self-speculative" else 1
-            return causal(run, canvas, row, self._spec, draft_rows=rows, allow_empty=empty)
+            width = len(self._masks(request))
+            return causal(run, canvas, rows, draft, spec, width=width, allow_empty=empty)
         strategy = strategy_of(request.strategy)
-        return denoise(run, canvas, row, self._spec, strategy, width=width, allow_empty=empty)
+        if draft:
+            agreed = verify(run.stats(rows), draft).agreed
+            run.drop(len(draft) - len(agreed))
+            canvas.placed.extend(agreed)
+            rows = rows[len(agreed) :]
+        width = spec.width(BLOCK_ROWS[self._decoder.device.type])
+        return denoise(run, canvas, rows[:1], spec, strategy, width=width, allow_empty=empty)
+
+    def _masks(self, request: FillRequest) -> list[int]:
+        """The block that drafts in a forward that verifies."""
+        if request.strategy != "self-speculative":
+            return []
+        return [self._spec.mask_id] * self._spec.width(DRAFT_ROWS[self._decoder.device.type])
 
     def _generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self._decoder.device).manual_seed(seed)
@@ -271,7 +284,7 @@ class Filler:
             nfe=nfe,
             tokens_per_forward=round(work.completion / max(nfe, 1), 3),
             prompt_tokens=work.prompt,
-            cached_tokens=work.cached,
+            cached_tokens=work.run.cached,
             completion_tokens=work.completion,
             prefill_ms=_ms(prefilled - work.started),
             denoise_ms=_ms(now - prefilled),

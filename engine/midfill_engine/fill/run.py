@@ -30,6 +30,9 @@ CHUNK_ROWS = {"cpu": 32, "cuda": 2048}
 BLOCK_ROOM = 64
 
 
+Ids = Sequence[int]
+
+
 class Halted(Exception):  # noqa: N818  (not an error: the request ends with what it has)
     """The request must end now, for ``reason``."""
 
@@ -54,7 +57,9 @@ class Run:
     Attributes
     ----------
     nfe
-        Denoising and verifying forwards so far; the prefill is not counted.
+        Forwards so far that denoised or verified; a prefill counts if it did so too.
+    cached
+        Context rows that the last prefill found in the cache.
     """
 
     decoder: Decoder | GraphDecoder
@@ -64,6 +69,7 @@ class Run:
     costs: Costs
     sampler: Sampler
     nfe: int = 0
+    cached: int = 0
     _begun: tuple[int, bool, float] | None = field(default=None, init=False)
 
     def check(self, rows: int = 0, *, causal: bool = True) -> None:
@@ -74,74 +80,71 @@ class Run:
             self.costs.doubt(rows, causal=causal)
             raise Halted("deadline")
 
-    def prefill(self, ids: Sequence[int], draft: Sequence[int] = ()) -> Tensor:
-        """Bring the cache up to ``ids`` and run the rows of ``draft`` behind them.
+    def prefill(self, ids: Ids, draft: Ids = (), block: Ids = ()) -> Tensor:
+        """Bring the cache up to ``ids`` and run ``draft`` and an open ``block`` behind them.
 
-        A draft rides on the last chunk, which has to run anyway.
+        Both ride on the last chunk, which has to run anyway.
 
         Returns
         -------
         Tensor
-            ``(1 + len(draft), hidden)``: the last row of ``ids``, then those of ``draft``.
+            ``(1 + len(draft) + len(block), hidden)``: the last row of ``ids``, then those behind.
         """
-        start = self.cache.keep(ids)
+        start = self.cached = self.cache.keep(ids)
         rows = [*ids, *draft]
         chunk = CHUNK_ROWS[self.decoder.device.type]
         self.cache.kv.reserve(len(rows) + BLOCK_ROOM)
         while len(rows) - start > chunk and start + chunk < len(ids):
             self._append(rows[start : start + chunk])
             start += chunk
-        hidden = self._append(rows[start:])
-        self.nfe += bool(draft)
+        hidden = self._append(rows[start:], block)
+        self.nfe += bool(draft or block)
         return hidden[len(ids) - 1 - start :]
 
-    def causal(self, ids: Sequence[int]) -> Tensor:
-        """Append ``ids`` as causal rows; return ``(len(ids), hidden)``."""
-        hidden = self._append(ids)
-        self.nfe += 1
-        return hidden
+    def step(self, causal: Ids = (), block: Ids = ()) -> Tensor:
+        """Append ``causal`` rows and look at an open ``block`` behind them, in one forward.
 
-    def block(self, ids: Sequence[int]) -> Tensor:
-        """Run ``ids`` as an open block behind the cached rows; return ``(len(ids), hidden)``."""
-        hidden = self._forward(ids, causal=False)
+        Returns
+        -------
+        Tensor
+            ``(len(causal) + len(block), hidden)``; the rows of the block are not kept.
+        """
+        hidden = self._append(causal, block)
         self.nfe += 1
         return hidden
 
     def stats(self, hidden: Tensor, *, forbid: int | None = None) -> RowStats:
-        """What ``hidden (R, D)`` predicts; ``forbid`` names one more token not to come out."""
+        """What ``hidden (R, D)`` predicts; the first row may not say ``forbid``."""
         s = self.sampler
-        bias = s.bias
-        if forbid is not None:
-            bias = bias.clone()
-            bias[forbid] = -torch.inf
         logits = self.decoder.logits(hidden)
-        stats = row_stats(logits, bias, temperature=s.temperature, generator=s.generator)
+        if forbid is not None:
+            logits = logits.clone()
+            logits[0, forbid] = -torch.inf
+        stats = row_stats(logits, s.bias, temperature=s.temperature, generator=s.generator)
         self._settle()
         return stats
 
-    def rewind(self, length: int) -> None:
-        """Forget cached rows from position ``length`` on."""
-        del self.cache.ids[length:]
+    def drop(self, count: int) -> None:
+        """Forget the last ``count`` cached rows."""
+        del self.cache.ids[len(self.cache.ids) - count :]
 
     def last_chance(self, rows: int) -> bool:
         """Whether the deadline leaves no time for one more block of ``rows``."""
         return self.deadline.left_ms() <= self.costs.expected(rows, causal=False)
 
-    def _append(self, ids: Sequence[int]) -> Tensor:
-        hidden = self._forward(ids, causal=True)
-        self.cache.ids.extend(ids)
-        return hidden
-
-    def _forward(self, ids: Sequence[int], *, causal: bool) -> Tensor:
-        self.check(len(ids), causal=causal)
+    def _append(self, causal: Ids, block: Ids = ()) -> Tensor:
+        ids = [*causal, *block]
+        self.check(len(ids), causal=not block)
         self._settle()
-        self._begun = (len(ids), causal, time.perf_counter())
-        return self.decoder.forward(
+        self._begun = (len(ids), not block, time.perf_counter())
+        hidden = self.decoder.forward(
             torch.tensor(ids, dtype=torch.long, device=self.decoder.device),
             self.cache.kv,
             len(self.cache.ids),
-            causal=causal,
+            open_rows=len(block),
         )
+        self.cache.ids.extend(causal)
+        return hidden
 
     def _settle(self) -> None:
         """Take note of what the last forward cost, its statistics included.

@@ -40,7 +40,7 @@ class Rows:
     Attributes
     ----------
     slots
-        The cache slots of the rows, which are their positions: a slice, or ``(T,)`` indices.
+        The cache slots of the rows, which are their positions.
     seen
         Number of slots that attention looks at.
     cos, sin
@@ -50,7 +50,7 @@ class Rows:
         each row sees all.
     """
 
-    slots: slice | Tensor
+    slots: slice
     seen: int
     cos: Tensor
     sin: Tensor
@@ -108,7 +108,7 @@ class Decoder:
         return KVCache(c.num_layers, c.num_kv_heads, c.head_dim, self.dtype, self.device)
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: KVCache, start: int, *, causal: bool) -> Tensor:
+    def forward(self, ids: Tensor, cache: KVCache, start: int, *, open_rows: int = 0) -> Tensor:
         """Run rows at positions ``start ...`` over everything in the cache before them.
 
         Parameters
@@ -120,9 +120,9 @@ class Decoder:
             overwritten with the keys and values of these rows.
         start
             Position, and slot, of the first row.
-        causal
-            Each row sees itself and what stands before it; otherwise the rows see one another
-            too (the open block).
+        open_rows
+            The last so many rows are the open block: they see one another and all before them.
+            The others are causal: they see themselves and what stands before them.
 
         Returns
         -------
@@ -132,30 +132,8 @@ class Decoder:
         end = start + len(ids)
         cache.reserve(end)
         slots = slice(start, end)
-        mask = None
-        if causal and len(ids) > 1:
-            mask = self._mask(torch.arange(start, end, device=self.device), end)
-        return self._forward(ids, cache, Rows(slots, end, self.cos[slots], self.sin[slots], mask))
-
-    @torch.inference_mode()
-    def forward_static(
-        self, ids: Tensor, cache: KVCache, start: Tensor, *, seen: int, causal: bool
-    ) -> Tensor:
-        """As `forward`, with fixed shapes and nothing read back: what a CUDA graph can replay.
-
-        Parameters
-        ----------
-        start
-            ``(1,)`` int64 on the device.
-        seen
-            Slots to look at, at least ``start + T``; those behind the rows are masked. ``cache``
-            must have room for them.
-        """
-        slots = start + torch.arange(len(ids), device=self.device)
-        mask = self._mask(slots if causal else slots[-1:].expand_as(slots), seen)
-        return self._forward(ids, cache, Rows(slots, seen, self.cos[slots], self.sin[slots], mask))
-
-    def _forward(self, ids: Tensor, cache: KVCache, rows: Rows) -> Tensor:
+        mask = self._mask(start, end, open_rows) if len(ids) > max(1, open_rows) else None
+        rows = Rows(slots, end, self.cos[slots], self.sin[slots], mask)
         x = self.embedding(ids)
         for number, layer in enumerate(self.layers):
             memory = cache.layer(number)
@@ -182,9 +160,11 @@ class Decoder:
         y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=rows.mask)
         return layer.o(y.view(c.num_heads, len(x), -1).transpose(0, 1).reshape(len(x), -1))
 
-    def _mask(self, last: Tensor, seen: int) -> Tensor:
-        """Which of ``seen`` slots each row sees: those up to its ``last (T,)``."""
-        sees = torch.arange(seen, device=self.device)[None, :] <= last[:, None]
+    def _mask(self, start: int, end: int, open_rows: int) -> Tensor:
+        """Which of ``end`` slots each row from ``start`` on sees."""
+        last = torch.arange(start, end, device=self.device)
+        last[len(last) - open_rows :] = end - 1
+        sees = torch.arange(end, device=self.device)[None, :] <= last[:, None]
         return sees.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:

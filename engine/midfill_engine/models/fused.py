@@ -1,6 +1,7 @@
 """A decoder forward of few rows through Triton kernels, ten launches a layer.
 
-Computes what `Decoder.forward_static` computes. Knows neither graphs nor sessions.
+Computes what `Decoder.forward` computes, with fixed shapes and nothing read back, so that a CUDA
+graph can replay it. Knows neither graphs nor sessions.
 """
 
 from __future__ import annotations
@@ -14,12 +15,21 @@ from midfill_engine.models.kv import KVCache
 
 
 @torch.inference_mode()
-def fused_forward(
-    decoder: Decoder, ids: Tensor, cache: KVCache, start: Tensor, *, causal: bool
-) -> Tensor:
-    """Run rows from slot ``start (1,)`` on; see `Decoder.forward`.
+def fused_forward(decoder: Decoder, ids: Tensor, cache: KVCache, place: Tensor) -> Tensor:
+    """Run rows behind the cached ones; see `Decoder.forward`.
 
-    ``cache`` must have room for them. Returns ``(T, hidden)``, after the final norm.
+    Parameters
+    ----------
+    cache
+        Must have room for the rows.
+    place
+        ``(3,)`` int64 on the device: the first row's slot, how many leading rows are causal, and
+        how many rows count; those behind are padding.
+
+    Returns
+    -------
+    Tensor
+        ``(T, hidden)``, after the final norm.
     """
     c, eps = decoder.config, decoder.config.rms_norm_eps
     x = decoder.embedding(ids)
@@ -30,11 +40,10 @@ def fused_forward(
         y = kernels.attention(
             layer.qkv(normed),
             cache.layer(number),
-            start,
+            place,
             decoder.cos,
             decoder.sin,
             heads=c.num_heads,
-            causal=causal,
         )
         normed = kernels.add_norm(x, layer.o(y), layer.mlp_norm, eps)
         delta = layer.down(kernels.gate(layer.gate_up(normed)))

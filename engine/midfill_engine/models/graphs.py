@@ -16,8 +16,8 @@ from midfill_engine.models.decoder import Decoder
 from midfill_engine.models.fused import fused_forward
 from midfill_engine.models.kv import KVCache
 
-#: Numbers of causal rows that are captured; fewer are padded, more run eagerly.
-CAUSAL_ROWS = (1, 8, 32, 64)
+#: Numbers of rows that are captured; fewer are padded, more run eagerly.
+STEP_ROWS = (1, 8, 16, 32, 64)
 _WARM_UP = 2
 
 
@@ -27,7 +27,7 @@ class _Captured:
 
     graph: torch.cuda.CUDAGraph
     ids: Tensor
-    start: Tensor
+    place: Tensor
     hidden: Tensor
 
 
@@ -49,7 +49,7 @@ class GraphDecoder:
         self._arena.reserve(self._slots)
         self._turn: KVCache | None = None
         self._used = 0
-        self._captured: dict[tuple[int, bool], _Captured] = {}
+        self._captured: dict[int, _Captured] = {}
 
     def new_cache(self) -> KVCache:
         """An empty cache that fits the decoder."""
@@ -70,17 +70,17 @@ class GraphDecoder:
         return self._decoder.nbytes
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: KVCache, start: int, *, causal: bool) -> Tensor:
+    def forward(self, ids: Tensor, cache: KVCache, start: int, *, open_rows: int = 0) -> Tensor:
         """See `Decoder.forward`."""
         n = len(ids)
-        rows = next((r for r in CAUSAL_ROWS if r >= n), 0) if causal else n
+        rows = next((r for r in STEP_ROWS if r >= n), 0)
         self._take_turn(cache, start)
         self._used = max(self._used, start + n)
         if not rows or start + rows > self._slots:
-            return self._decoder.forward(ids, self._arena, start, causal=causal)
-        step = self._captured.get((rows, causal)) or self._capture(rows, causal=causal)
+            return self._decoder.forward(ids, self._arena, start, open_rows=open_rows)
+        step = self._captured.get(rows) or self._capture(rows)
         step.ids[:n] = ids
-        step.start.fill_(start)
+        step.place.copy_(torch.tensor((start, n - open_rows, n)))
         step.graph.replay()
         return step.hidden[:n]
 
@@ -93,19 +93,19 @@ class GraphDecoder:
         self._arena.copy_from(cache, length)
         self._turn, self._used = cache, length
 
-    def _capture(self, rows: int, *, causal: bool) -> _Captured:
+    def _capture(self, rows: int) -> _Captured:
         ids = torch.zeros(rows, dtype=torch.long, device=self.device)
         # The last slots: what the captures write there is never taken for context.
-        start = torch.full((1,), self._slots - rows, dtype=torch.long, device=self.device)
+        place = torch.tensor((self._slots - rows, rows, rows), device=self.device)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
-                fused_forward(self._decoder, ids, self._arena, start, causal=causal)
+                fused_forward(self._decoder, ids, self._arena, place)
         torch.cuda.current_stream(self.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            hidden = fused_forward(self._decoder, ids, self._arena, start, causal=causal)
-        step = _Captured(graph, ids, start, hidden)
-        self._captured[rows, causal] = step
+            hidden = fused_forward(self._decoder, ids, self._arena, place)
+        step = _Captured(graph, ids, place, hidden)
+        self._captured[rows] = step
         return step

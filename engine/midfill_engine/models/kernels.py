@@ -39,7 +39,7 @@ def _add_norm(x, delta, weight, out, eps, size: tl.constexpr, block: tl.constexp
 
 @triton.jit
 def _rotate_store(
-    qkv, cos, sin, start, memory, queries, rows,
+    qkv, cos, sin, place, memory, queries, rows,
     key_stride, head_stride,
     heads: tl.constexpr, kv_heads: tl.constexpr, half: tl.constexpr,
 ):  # fmt: skip
@@ -47,7 +47,7 @@ def _rotate_store(
     row, head = tl.program_id(0), tl.program_id(1)
     size: tl.constexpr = 2 * half
     at = tl.arange(0, half)
-    position = tl.load(start) + row
+    position = tl.load(place) + row
     source = qkv + (row * (heads + 2 * kv_heads) + head) * size
     left, right = tl.load(source + at), tl.load(source + half + at)
     if head < heads + kv_heads:
@@ -69,22 +69,22 @@ def _rotate_store(
 
 @triton.jit
 def _attend(
-    queries, memory, start, part, peak, weight, rows, shared, scale,
+    queries, memory, place, part, peak, weight, rows, shared, scale,
     key_stride, head_stride,
-    causal: tl.constexpr, splits: tl.constexpr, size: tl.constexpr,
+    splits: tl.constexpr, size: tl.constexpr,
     tile_rows: tl.constexpr, tile_slots: tl.constexpr,
 ):  # fmt: skip
     """One tile of query rows over one part of the slots: an unnormalised sum and its weights."""
     kv_head, tile, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    first = tl.load(start)
-    end = first + rows
+    first, causal_rows = tl.load(place), tl.load(place + 1)
+    end = first + tl.load(place + 2)
     row = tile * tile_rows + tl.arange(0, tile_rows)
     inside = row < shared
     at = tl.arange(0, size)
     q = tl.load(
         queries + (kv_head * shared + row[:, None]) * size + at[None, :], inside[:, None], 0.0
     )
-    last = first + row % rows if causal else tl.full((tile_rows,), 0, tl.int64) + end - 1
+    last = tl.where(row % rows < causal_rows, first + row % rows, end - 1)
     chunk = tl.cdiv(tl.cdiv(end, splits), tile_slots) * tile_slots
     low = split * chunk
     high = tl.minimum(low + chunk, end)
@@ -166,24 +166,23 @@ def gate(gate_up: Tensor) -> Tensor:
 def attention(
     qkv: Tensor,
     memory: Tensor,
-    start: Tensor,
+    place: Tensor,
     cos: Tensor,
     sin: Tensor,
     *,
     heads: int,
-    causal: bool,
 ) -> Tensor:
-    """Rotate, store and attend for ``T`` rows behind ``start`` slots.
+    """Rotate, store and attend for ``T`` rows behind the cached slots.
 
     Parameters
     ----------
     qkv
         ``(T, (heads + 2 kv_heads) * head_dim)``, contiguous.
     memory
-        ``(2, kv_heads, slots, head_dim)``; the rows' keys and values are written from slot
-        ``start`` on.
-    start
-        ``(1,)`` int64 on the device.
+        ``(2, kv_heads, slots, head_dim)``; the rows' keys and values are written from their
+        first slot on.
+    place
+        ``(3,)`` int64 on the device, see `fused.fused_forward`.
     cos, sin
         ``(positions, head_dim)``.
 
@@ -198,13 +197,13 @@ def attention(
     queries = torch.empty((heads, rows, size), dtype=qkv.dtype, device=qkv.device)
     strides = memory.stride(0), memory.stride(1)
     _rotate_store[(rows, heads + 2 * kv_heads)](
-        qkv, cos, sin, start, memory, queries, rows, *strides, heads, kv_heads, size // 2
+        qkv, cos, sin, place, memory, queries, rows, *strides, heads, kv_heads, size // 2
     )
     part = torch.empty((SPLITS, kv_heads * shared, size), dtype=torch.float32, device=qkv.device)
     peak = torch.empty((2, SPLITS, kv_heads * shared), dtype=torch.float32, device=qkv.device)
     _attend[(kv_heads, triton.cdiv(shared, TILE_ROWS), SPLITS)](
-        queries, memory, start, part, peak[0], peak[1], rows, shared, size**-0.5, *strides,
-        causal, SPLITS, size, TILE_ROWS, TILE_SLOTS,
+        queries, memory, place, part, peak[0], peak[1], rows, shared, size**-0.5, *strides,
+        SPLITS, size, TILE_ROWS, TILE_SLOTS,
     )  # fmt: skip
     out = torch.empty((rows, heads * size), dtype=qkv.dtype, device=qkv.device)
     _merge[(kv_heads * shared,)](part, peak[0], peak[1], out, rows, shared, heads, SPLITS, size)

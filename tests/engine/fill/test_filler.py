@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from midfill_engine.deadline import Deadline, StopToken
-from midfill_engine.fill.causal import accept, causal
+from midfill_engine.fill.causal import causal, verify
 from midfill_engine.fill.filler import Filler
 from midfill_engine.fill.run import Run
 from midfill_engine.layout.suffix_first import place
@@ -77,18 +77,22 @@ def test_the_models_own_tokens_are_accepted_as_a_draft_in_one_forward(tiny_path)
     ids = place(model.spec, model.tokenizer.encode, PREFIX, SUFFIX).ids
     written = model.canvas(8)
     run = model.run(model.cache())
-    causal(run, written, run.prefill(ids), model.spec)
+    causal(run, written, run.prefill(ids), [], model.spec)
     draft = [placed.token for placed in written.placed]
     assert len(draft) == 8
     for wrong in (8, 5, 0):  # the first position at which the draft is spoiled
         spoiled = [*draft[:wrong], *((t + 1) % 250 for t in draft[wrong:])]
-        canvas, run = model.canvas(20), model.run(model.cache())
-        row = accept(run, canvas, run.prefill(ids, spoiled), spoiled, len(ids))
-        assert [placed.token for placed in canvas.placed] == draft[:wrong]
+        run = model.run(model.cache())
+        rows = run.prefill(ids, spoiled)
+        said = verify(run.stats(rows), spoiled)
+        assert [placed.token for placed in said.agreed] == draft[:wrong]
+        assert said.whole == (wrong == 8)
         assert run.nfe == 1
-        assert run.cache.ids == [*ids, *draft[:wrong]]
         fresh = model.run(model.cache()).prefill([*ids, *draft[:wrong]])
-        torch.testing.assert_close(row, fresh, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(rows[wrong : wrong + 1], fresh, rtol=1e-4, atol=1e-4)
+        canvas = model.canvas(wrong)
+        causal(run, canvas, rows, spoiled, model.spec)
+        assert [placed.token for placed in canvas.placed] == draft[:wrong]
 
 
 def test_drafts_grow_to_the_fill(filler):

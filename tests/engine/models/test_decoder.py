@@ -73,7 +73,7 @@ def block_mask(n: int, context: int) -> torch.Tensor:
 
 def test_causal_rows_equal_transformers(decoder, reference):
     want = hidden_of(reference, IDS, torch.tril(torch.ones(12, 12, dtype=torch.bool)))
-    got = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)
+    got = decoder.forward(IDS, decoder.new_cache(), 0)
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
@@ -81,39 +81,37 @@ def test_causal_rows_equal_transformers(decoder, reference):
 def test_block_over_cached_context_equals_uncached_forward(decoder, reference, context):
     want = hidden_of(reference, IDS, block_mask(len(IDS), context))
     cache = decoder.new_cache()
-    decoder.forward(IDS[:context], cache, 0, causal=True)
-    got = decoder.forward(IDS[context:], cache, context, causal=False)
+    decoder.forward(IDS[:context], cache, 0)
+    got = decoder.forward(IDS[context:], cache, context, open_rows=len(IDS) - context)
     torch.testing.assert_close(got, want[context:], rtol=1e-4, atol=1e-5)
 
 
 def test_a_block_leaves_no_trace_in_the_context(decoder):
     cache = decoder.new_cache()
-    decoder.forward(IDS[:6], cache, 0, causal=True)
-    decoder.forward(torch.full((8,), 263), cache, 6, causal=False)
-    got = decoder.forward(IDS[6:], cache, 6, causal=True)
-    want = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)[6:]
+    decoder.forward(IDS[:6], cache, 0)
+    decoder.forward(torch.full((8,), 263), cache, 6, open_rows=8)
+    got = decoder.forward(IDS[6:], cache, 6)
+    want = decoder.forward(IDS, decoder.new_cache(), 0)[6:]
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("causal", [True, False])
-def test_static_forward_equals_the_plain_one(decoder, causal):
-    cache, static = decoder.new_cache(), decoder.new_cache()
-    static.reserve(64)
-    decoder.forward(IDS[:4], cache, 0, causal=True)
-    decoder.forward_static(IDS[:4], static, torch.tensor([0]), seen=64, causal=True)
-    want = decoder.forward(IDS[4:], cache, 4, causal=causal)
-    got = decoder.forward_static(IDS[4:], static, torch.tensor([4]), seen=32, causal=causal)
-    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+def test_causal_rows_and_the_open_block_behind_them_share_a_forward(decoder):
+    mixed, apart = decoder.new_cache(), decoder.new_cache()
+    decoder.forward(IDS[:4], mixed, 0)
+    got = decoder.forward(IDS[4:], mixed, 4, open_rows=3)
+    causal = decoder.forward(IDS[:9], apart, 0)[4:]
+    block = decoder.forward(IDS[9:], apart, 9, open_rows=3)
+    torch.testing.assert_close(got, torch.cat((causal, block)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 @pytest.mark.parametrize("cut", [1, 5, 11])
 def test_chunked_prefill_equals_whole(tiny_path, precision, cut):
     decoder = load(tiny_path, precision)
-    whole = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)
+    whole = decoder.forward(IDS, decoder.new_cache(), 0)
     cache = decoder.new_cache()
-    decoder.forward(IDS[:cut], cache, 0, causal=True)
-    chunked = decoder.forward(IDS[cut:], cache, cut, causal=True)
+    decoder.forward(IDS[:cut], cache, 0)
+    chunked = decoder.forward(IDS[cut:], cache, cut)
     # Int8 rows are scaled one by one; only the order of float sums may differ.
     torch.testing.assert_close(chunked, whole[cut:], rtol=2e-2, atol=2e-2)
     if precision == "float32":
@@ -123,10 +121,8 @@ def test_chunked_prefill_equals_whole(tiny_path, precision, cut):
 @pytest.mark.parametrize("form", ["bfloat16", "float16", "int8", "int4"])
 def test_every_storage_form_reads_back(tmp_path, decoder, form):
     """The stored form's own rounding, and nothing else, stands between it and float32."""
-    got = load(tiny.checkpoint(tmp_path / form, form)).forward(
-        IDS, decoder.new_cache(), 0, causal=True
-    )
-    want = decoder.forward(IDS, decoder.new_cache(), 0, causal=True)
+    got = load(tiny.checkpoint(tmp_path / form, form)).forward(IDS, decoder.new_cache(), 0)
+    want = decoder.forward(IDS, decoder.new_cache(), 0)
     error = (got - want).norm() / want.norm()
     assert error < {"bfloat16": 0.03, "float16": 0.005, "int8": 0.05, "int4": 0.4}[form]
 

@@ -17,13 +17,15 @@ from tests.engine.models.test_decoder import IDS, load
 
 decoder = load(Path(sys.argv[1]))
 context = torch.arange(150) % 250
-for causal in (True, False):
+for opened, padding in ((0, 0), (12, 0), (5, 0), (0, 4), (5, 4)):
     plain, fused = decoder.new_cache(), decoder.new_cache()
     for cache in (plain, fused):
         cache.reserve(300)
-        decoder.forward(context, cache, 0, causal=True)
-    want = decoder.forward(IDS, plain, 150, causal=causal)
-    got = fused_forward(decoder, IDS, fused, torch.tensor([150]), causal=causal)
+        decoder.forward(context, cache, 0)
+    want = decoder.forward(IDS, plain, 150, open_rows=opened)
+    place = torch.tensor((150, len(IDS) - opened, len(IDS)))
+    padded = torch.nn.functional.pad(IDS, (0, padding))
+    got = fused_forward(decoder, padded, fused, place)[: len(IDS)]
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(fused.layer(1)[:, :, :162], plain.layer(1)[:, :, :162])
 """
