@@ -11,7 +11,7 @@ from midfill_train.commands import main
 from midfill_train.commands.run import trained
 from midfill_train.data.pack import PackedBatches
 from midfill_train.learn.loop import Run, Trainer
-from midfill_train.learn.loss import weighted_loss
+from midfill_train.learn.loss import TAUGHT, weighted_loss
 from midfill_train.learn.schedule import Schedule
 from midfill_train.learn.workers import Workers
 from midfill_train.model import files, quantise
@@ -88,9 +88,15 @@ def test_the_loss_is_a_weighted_mean_whatever_the_chunk(corpus, checkpoint, mark
     network = files.load(checkpoint)
     hidden = network(batch["ids"], batch["position"], build_mask(batch), torch.float32)
     head = network.embedding.weight
+    logits = hidden.flatten(0, 1) @ head.T
     whole = torch.nn.functional.cross_entropy(
-        hidden.flatten(0, 1) @ head.T, batch["labels"].flatten().long(), reduction="none"
+        logits, batch["labels"].flatten().long(), reduction="none"
     )
+    length = batch["ids"].shape[1]
+    for row, at in (batch["teacher"] >= 0).nonzero().tolist():
+        index, teacher = row * length + at, row * length + int(batch["teacher"][row, at])
+        soft = torch.nn.functional.cross_entropy(logits[index], logits[teacher].softmax(-1))
+        whole[index] = (1 - TAUGHT) * whole[index] + TAUGHT * soft
     weight = batch["weight"].flatten()
     expected = (whole * weight).sum() / weight.sum()
     for chunk in (64, 4096):

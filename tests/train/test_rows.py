@@ -118,6 +118,18 @@ def test_a_noisy_row_sees_its_block_and_the_clean_rows_before_it(corpus, checkpo
     assert sees[causal].nonzero()[:, 0].tolist() == list(range(causal - 3, causal + 1))
 
 
+def test_a_masked_row_is_taught_by_the_causal_row_of_its_token(corpus, checkpoint):
+    batch = next(iter(PackedBatches(corpus, checkpoint, rows=2, length=1024, seed=3)))
+    taught = (batch["teacher"] >= 0).nonzero().tolist()
+    assert taught
+    for row, at in taught:
+        teacher = int(batch["teacher"][row, at])
+        assert batch["block"][row, at] > 0 == batch["block"][row, teacher]
+        assert batch["segment"][row, teacher] == batch["segment"][row, at]
+        assert batch["position"][row, teacher] == batch["position"][row, at] - 1
+        assert batch["labels"][row, teacher] == batch["labels"][row, at]
+
+
 def test_streams_differ_by_seed_and_repeat_by_it(corpus, checkpoint):
     def first(seed):
         batches = PackedBatches(corpus, checkpoint, rows=1, length=1500, seed=seed)

@@ -86,7 +86,7 @@ def trained(marks: Marks) -> dict[str, object]:
         "[<|file_sep|> path \\n] P [<|fim_suffix|> S_near <|fim_middle|>] then blocks of 4 to 32: "
         "the first token of a block from the causal row before it, the rest <|fim_pad|> masks "
         "predicting their own position; the middle ends with <|endoftext|>. S_near (to the first, "
-        "second ... tenth newline of the suffix) was there in half of the training; without it "
+        "second ... tenth newline of the suffix) was there in most of the training; without it "
         "the whole suffix is S_far",
     }
 

@@ -17,7 +17,7 @@ from midfill_train.data.marks import Marks
 Encode = Callable[[str], list[int]]
 
 #: How often the suffix is split into a far and a near part, and after how many newlines.
-NEAR = 0.5
+NEAR = 0.85
 _NEAR_LINES = (1, 2, 3, 4, 5, 6, 8, 10)
 _NEAR_WEIGHTS = (4, 8, 3, 2, 1, 1, 1, 1)
 

@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 #: Share of blocks with wrong visible tokens, and the most tokens of one that are wrong.
 EDITED, MOST_WRONG = 0.3, 0.15
 
+#: How often not even the first token is told in a first step: a block that drafts in the forward
+#: that finds this token does not know it.
+FIRST_MASKED = 0.5
+
 #: Widths of the open block: narrow ones for where computing is dear.
 _WIDTHS = (32, 16, 8)
-_WIDTH_SHARES = (0.5, 0.2, 0.12)
+_WIDTH_SHARES = (0.35, 0.25, 0.22)
 MIN_WIDTH = 4
 
 
@@ -61,11 +65,11 @@ def draw(rng: np.random.Generator, width: int, tokens: int) -> Noise:
 
 
 def _masked(rng: np.random.Generator, width: int, tokens: int) -> NDArray[np.bool_]:
-    """A first step (all but the first token), a slope from left to right, or an even draw."""
+    """A first step (nothing told, or the first token), a slope from the left, or an even draw."""
     kind = rng.random()
     if kind < 0.45:
         masked = np.ones(width, bool)
-        masked[0] = rng.random() < 0.1
+        masked[0] = rng.random() < FIRST_MASKED
         return masked
     share = np.full(width, rng.random())
     if kind < 0.85:

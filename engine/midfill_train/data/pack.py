@@ -149,7 +149,8 @@ class PackedBatches(IterableDataset[Batch]):
     """Batches of ``rows`` packed rows of ``length`` positions.
 
     Each batch holds int32 tensors ``(rows, length)``: ``ids``, ``labels``, ``position``,
-    ``limit``, ``block``, ``segment`` (the cut's number in its row, -1 for padding), and float32
+    ``limit``, ``block``, ``teacher`` (a position of the same row), ``segment`` (the cut's number in
+    its row, -1 for padding), and float32
     ``weight``.
     """
 
@@ -188,7 +189,7 @@ def pack(source: Iterator[Rows], rows: int, length: int) -> Batch:
     names = [f.name for f in fields(Rows)]
     arrays = {name: np.zeros((rows, length), np.int32) for name in names}
     arrays["weight"] = np.zeros((rows, length), np.float32)
-    segment = np.full((rows, length), -1, np.int32)
+    segment, arrays["teacher"] = (np.full((rows, length), -1, np.int32) for _ in range(2))
     waiting: Rows | None = None
     for row in range(rows):
         used = number = misses = 0
@@ -201,6 +202,8 @@ def pack(source: Iterator[Rows], rows: int, length: int) -> Batch:
             place = slice(used, used + len(piece))
             for name in names:
                 arrays[name][row, place] = getattr(piece, name)
+            taught = arrays["teacher"][row, place]
+            taught[taught >= 0] += used
             segment[row, place] = number
             used, number = used + len(piece), number + 1
         arrays["limit"][row, used:] = 1  # padding sees padding, so that no row sees nothing

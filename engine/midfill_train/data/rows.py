@@ -17,7 +17,7 @@ from midfill_train.data.marks import Marks
 
 #: Loss weights. The end of the middle decides whether an answer stops at all, and there is only
 #: one causal row of it a cut, against one in each noisy block.
-CAUSAL, CAUSAL_FIRST, CAUSAL_END, CAUSAL_BEFORE_END = 1.5, 2.5, 6.0, 2.2
+CAUSAL, CAUSAL_FIRST, CAUSAL_END, CAUSAL_BEFORE_END = 1.5, 2.5, 9.0, 2.2
 MASKED, MASKED_END, BEHIND_END, FAR_BEHIND_END = 1.5, 3.75, 0.18, 0.045
 WRONG, VISIBLE = 1.0, 0.06
 CONTEXT, CONTEXT_SHARE = 0.4, 0.15
@@ -41,6 +41,9 @@ class Rows:
         Zero for clean rows, else the number of the noisy block.
     weight
         Of the row's loss.
+    teacher
+        The clean row that predicts what a masked row has to say, knowing all before it; -1 for
+        none.
     """
 
     ids: NDArray[np.int32]
@@ -49,6 +52,7 @@ class Rows:
     limit: NDArray[np.int32]
     block: NDArray[np.int32]
     weight: NDArray[np.float32]
+    teacher: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,7 +107,8 @@ def _clean(
         weight[context - 1] = CAUSAL_FIRST
         weight[size - 2] = CAUSAL_END
     position = np.arange(size, dtype=np.int32)
-    return Rows(ids, labels, position, position + 1, np.zeros(size, np.int32), weight)
+    none = np.full(size, -1, np.int32)
+    return Rows(ids, labels, position, position + 1, np.zeros(size, np.int32), weight, none)
 
 
 def _anchors(rng: random.Random, context: int, answer: int, *, ends: bool) -> list[int]:
@@ -113,7 +118,7 @@ def _anchors(rng: random.Random, context: int, answer: int, *, ends: bool) -> li
     if answer == 1:
         return [0, 0]
     count = min(12, max(6, round(context / 55))) + (2 if answer > 33 else 0)
-    return [0 if rng.random() < 0.55 else rng.randrange(answer - 1) for _ in range(count)]
+    return [0 if rng.random() < 0.45 else rng.randrange(answer - 1) for _ in range(count)]
 
 
 def _block(
@@ -138,7 +143,10 @@ def _block(
     limit = np.full(width, context + start, np.int32)
     number_of = np.full(width, number, np.int32)
     weight = _block_weight(state, width, tokens)
-    return Rows(ids, labels, context + start + at, limit, number_of, weight)
+    teacher = np.where(state.masked & (at < len(piece)), context + start + at - 1, -1)
+    return Rows(
+        ids, labels, context + start + at, limit, number_of, weight, teacher.astype(np.int32)
+    )
 
 
 def _block_weight(state: noise.Noise, width: int, tokens: int) -> NDArray[np.float32]:

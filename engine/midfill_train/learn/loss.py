@@ -1,4 +1,8 @@
-"""Cross entropy over weighted rows only, in chunks, so that logits never stand whole in memory."""
+"""Loss over weighted rows only, in chunks, so that logits never stand whole in memory.
+
+A masked row learns from the text, and from the causal row that predicts the same token knowing all
+before it: what that row would say is what a draft has to guess.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,31 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-RowLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+RowLoss = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+#: Share of a masked row's loss that comes from its causal row.
+TAUGHT = 0.5
 
 
-def row_loss(hidden: Tensor, embedding: Tensor, labels: Tensor) -> Tensor:
-    """Cross entropy ``(N,)`` of ``hidden (N, hidden)`` against ``labels (N,)``."""
-    return F.cross_entropy((hidden @ embedding.T).float(), labels, reduction="none")
+def row_loss(
+    hidden: Tensor, embedding: Tensor, labels: Tensor, teacher: Tensor, share: Tensor
+) -> Tensor:
+    """Cross entropy ``(N,)`` of ``hidden (N, hidden)`` against labels and teachers.
+
+    Parameters
+    ----------
+    labels
+        ``(N,)`` token ids.
+    teacher
+        ``(N, hidden)``, rows whose prediction is a target; they learn nothing from it.
+    share
+        ``(N,)``, how much of the target is the teacher's.
+    """
+    log_p = F.log_softmax((hidden @ embedding.T).float(), -1)
+    with torch.no_grad():
+        taught = F.softmax((teacher @ embedding.T).float(), -1)
+    told = -log_p.gather(1, labels[:, None])[:, 0]
+    return told * (1 - share) - (taught * log_p).sum(-1) * share
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +73,13 @@ def weighted_loss(
     weight = batch["weight"].flatten()
     rows = _padded(weight, chunk)
     x, labels = hidden.flatten(0, 1)[rows], batch["labels"].flatten()[rows].long()
+    taught, teacher = _teachers(batch["teacher"], rows)
+    parts = (x, labels, hidden.detach().flatten(0, 1)[teacher], taught * TAUGHT)
     head = embedding.to(hidden.dtype)
     losses = torch.cat(
         [
-            checkpoint(per_row, part, head, target, use_reentrant=False)
-            for part, target in zip(torch.split(x, chunk), torch.split(labels, chunk), strict=True)
+            checkpoint(per_row, part, head, *others, use_reentrant=False)
+            for part, *others in zip(*(torch.split(p, chunk) for p in parts), strict=True)
         ]
     )
     weight, noisy = weight[rows], batch["block"].flatten()[rows] > 0
@@ -73,6 +98,13 @@ def _padded(weight: Tensor, chunk: int) -> Tensor:
     chosen = weight.nonzero()[:, 0]
     lacking = -len(chosen) % chunk
     return torch.cat((chosen, (weight == 0).nonzero()[:lacking, 0]))
+
+
+def _teachers(teacher: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Which of ``rows`` have a teacher ``(N,)``, and its flat index; without one, row 0's."""
+    first = torch.arange(len(teacher), device=teacher.device)[:, None] * teacher.shape[1]
+    flat = torch.where(teacher >= 0, teacher + first, 0).flatten()[rows]
+    return teacher.flatten()[rows] >= 0, flat
 
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
