@@ -226,7 +226,9 @@ class Middle:
 class Fill:
     """The answer to one `FillRequest`, best candidate first.
 
-    ``nfe`` counts denoising and verifying forwards, the prefill of the context not included;
+    ``nfe`` counts forwards that denoised or verified, a prefill that did so too included;
+    ``width`` is the number of rows of the block that was drafted or denoised, as chosen for this
+    machine;
     ``tokens_per_forward`` is committed tokens (the end marker included) over ``nfe``, at least 1
     in the divisor. Milliseconds are wall time inside the engine.
     """
@@ -235,6 +237,7 @@ class Fill:
     finish_reason: FinishReason
     model: str = ""
     strategy: str = ""
+    width: int = 0
     nfe: int = 0
     tokens_per_forward: float = 0.0
     prompt_tokens: int = 0

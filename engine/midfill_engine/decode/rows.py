@@ -5,6 +5,7 @@ Owns the one pass over the logits and the one read-back to the host. Knows no st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,12 +26,15 @@ class RowStats:
         Distance between the two highest probabilities.
     entropy
         Entropy of the row in nats.
+    asked
+        Probability of the token that was asked for, of the first rows.
     """
 
     tokens: list[int]
     probability: list[float]
     margin: list[float]
     entropy: list[float]
+    asked: list[float]
 
 
 @torch.inference_mode()
@@ -40,6 +44,7 @@ def row_stats(
     *,
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
+    asked: Sequence[int] = (),
 ) -> RowStats:
     """Statistics of ``logits (R, V)`` float32.
 
@@ -50,6 +55,8 @@ def row_stats(
     temperature
         Zero takes the most probable token (ties: the lowest id); above, candidates are drawn by
         adding Gumbel noise from ``generator`` to the tempered logits.
+    asked
+        A token for each of the first rows, whose probability is wanted.
     """
     logits = logits + bias
     log_p = logits - logits.logsumexp(-1, keepdim=True)
@@ -62,15 +69,19 @@ def row_stats(
         tokens = p.argmax(-1)
     chosen = p.gather(-1, tokens[:, None])[:, 0]
     entropy = -torch.where(p > 0, p * log_p, 0.0).sum(-1)
+    wanted = torch.zeros(len(p), dtype=torch.long)
+    wanted[: len(asked)] = torch.tensor(asked, dtype=torch.long)
     table = torch.stack(
         (
             tokens.double(),
             chosen.double(),
             (top.values[:, 0] - top.values[:, 1]).double(),
             entropy.double(),
+            p.gather(-1, wanted.to(p.device)[:, None])[:, 0].double(),
         )
     ).tolist()
-    return RowStats([int(t) for t in table[0]], table[1], table[2], table[3])
+    candidates = [int(token) for token in table[0]]
+    return RowStats(candidates, table[1], table[2], table[3], table[4][: len(asked)])
 
 
 def output_bias(vocab_size: int, n_tokens: int, forbidden: tuple[int, ...]) -> Tensor:

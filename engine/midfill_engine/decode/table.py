@@ -1,4 +1,4 @@
-"""From the name in a request to a decoding strategy.
+"""From the name in a request to a way of decoding: a denoising strategy, or verified drafts.
 
 ``balanced`` and the other presets are what people use; ``threshold:0.8`` and the like name one
 strategy with its parameter, for measuring.
@@ -7,6 +7,7 @@ strategy with its parameter, for measuring.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from midfill_engine.decode.confidence import Factor, FixedSteps, LocalLeap, Threshold
 from midfill_engine.decode.entropy import EntropyBound
@@ -17,13 +18,34 @@ from midfill_engine.wire import InvalidRequest
 #: ``(stats of a block's rows, open rows) -> rows to commit``: pure, and never empty.
 DecodeStrategy = Callable[[RowStats, Sequence[int]], list[int]]
 
-PRESETS: dict[str, DecodeStrategy] = {
-    "quality": Threshold(0.95),
-    "balanced": Threshold(0.9),
-    "fast": Threshold(0.7),
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """The causal reading: what causal rows write, or let pass of a draft.
+
+    Attributes
+    ----------
+    drafts
+        Whether masks draft what the next forward verifies; else one token a forward is written.
+    tolerance
+        A drafted token passes that is at least so probable, as a share of the most probable one.
+        At 1 greedy text is the autoregressive one.
+    """
+
+    drafts: bool = True
+    tolerance: float = 1.0
+
+
+PRESETS: dict[str, DecodeStrategy | Verify] = {
+    "quality": Verify(),
+    "balanced": Verify(),
+    "fast": Verify(tolerance=0.3),
+    "self-speculative": Verify(),
+    "autoregressive": Verify(drafts=False),
 }
 
-_WITH_PARAMETER: dict[str, Callable[[float], DecodeStrategy]] = {
+_WITH_PARAMETER: dict[str, Callable[[float], DecodeStrategy | Verify]] = {
+    "tolerance": lambda share: Verify(tolerance=share),
     "threshold": Threshold,
     "factor": Factor,
     "local-leap": lambda bar: LocalLeap(threshold=bar),
@@ -33,7 +55,7 @@ _WITH_PARAMETER: dict[str, Callable[[float], DecodeStrategy]] = {
 }
 
 
-def strategy_of(name: str) -> DecodeStrategy:
+def strategy_of(name: str) -> DecodeStrategy | Verify:
     """The strategy called ``name``: a preset, or ``strategy:number``.
 
     Raises

@@ -23,7 +23,9 @@ from midfill_engine.wire import FinishReason
 
 #: A draft goes on while all of it together is at least so probable: what is behind a refused token
 #: is lost, and so is the block drafted behind it.
-LIKELY = 0.3
+LIKELY = 0.1
+#: With no time to verify a draft, what is together at least this probable is taken as it stands.
+HURRIED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,25 @@ class Verified:
     whole: bool
 
 
-def verify(stats: RowStats, draft: Sequence[int]) -> Verified:
-    """Compare ``draft`` with ``stats`` of the row before it and of its own rows."""
-    said = [Placed(*p) for p in zip(stats.tokens, stats.probability, strict=True)]
-    count = next((n for n, token in enumerate(draft) if said[n].token != token), len(draft))
-    return Verified(said[:count], said[count], count == len(draft))
+def verify(stats: RowStats, draft: Sequence[int], tolerance: float = 1.0) -> Verified:
+    """Compare ``draft`` with ``stats`` of the row before it and of its own rows.
+
+    Parameters
+    ----------
+    stats
+        With the draft asked for, where ``tolerance`` (see `decode.table.Verify`) is below 1.
+    """
+    agreed: list[Placed] = []
+    for n, token in enumerate(draft):
+        if token == stats.tokens[n]:
+            agreed.append(Placed(token, stats.probability[n]))
+        elif tolerance < 1 and stats.asked[n] >= tolerance * stats.probability[n]:
+            agreed.append(Placed(token, stats.asked[n]))
+        else:
+            break
+    count = len(agreed)
+    follower = Placed(stats.tokens[count], stats.probability[count])
+    return Verified(agreed, follower, count == len(draft))
 
 
 def causal(
@@ -59,6 +75,7 @@ def causal(
     draft: Sequence[int],
     spec: DiffusionSpec,
     *,
+    tolerance: float = 1.0,
     width: int = 0,
     allow_empty: bool = True,
 ) -> FinishReason:
@@ -69,6 +86,8 @@ def causal(
     hidden
         ``(1 + len(draft) + width, hidden)``: the row that predicts the middle's first token, the
         rows of ``draft``, and ``width`` masks behind it.
+    tolerance
+        See `decode.table.Verify`.
     width
         Masks of the block that drafts; 0 drafts nothing and writes one token a forward.
 
@@ -80,25 +99,29 @@ def causal(
     block = [spec.mask_id] * width
     while True:
         first = not canvas.placed
-        stats = run.stats(hidden, forbid=spec.eom_id if first and not allow_empty else None)
-        said = verify(stats, draft)
+        forbid = spec.eom_id if first and not allow_empty else None
+        stats = run.stats(hidden, forbid=forbid, asked=draft)
+        said = verify(stats, draft, tolerance)
         run.drop(len(draft) - len(said.agreed))
         canvas.placed.extend(said.agreed)
-        if canvas.reached_stop():
-            return "stop"
-        if said.follower.token == spec.eom_id:
-            canvas.ended = True
+        canvas.ended = said.follower.token == spec.eom_id and not canvas.reached_stop()
+        guesses: list[Placed] = []
+        if canvas.room and not canvas.ended and not canvas.reached_stop():
+            canvas.placed.append(said.follower)
+            guesses = _guesses(stats, len(draft) + 1, spec) if said.whole else []
+        canvas.report(guesses[: canvas.room])
+        if canvas.ended:
             return "end"
-        if canvas.room == 0:
-            return "length"
-        canvas.placed.append(said.follower)
-        guesses = _guesses(stats, len(draft) + 1, spec) if said.whole else []
-        canvas.report(guesses)
         if canvas.reached_stop():
             return "stop"
         if canvas.room == 0:
             return "length"
-        draft = _likely(guesses)[: canvas.room - 1]
+        likely = _likely(guesses)[: canvas.room - 1]
+        draft = [guess.token for guess in likely]
+        if run.last_chance(1 + len(draft) + width):
+            # No time to verify: what was likely as a whole is the best that there is.
+            canvas.placed.extend(_likely(guesses, HURRIED)[: canvas.room])
+            return "deadline"
         hidden = run.step([said.follower.token, *draft], block)
 
 
@@ -115,12 +138,12 @@ def _guesses(stats: RowStats, start: int, spec: DiffusionSpec) -> list[Placed]:
     return guesses[:end]
 
 
-def _likely(guesses: Sequence[Placed]) -> list[int]:
-    """The longest front of ``guesses`` that is probable as a whole."""
-    draft, together = [], 1.0
+def _likely(guesses: Sequence[Placed], least: float = LIKELY) -> list[Placed]:
+    """The longest front of ``guesses`` that is at least so probable as a whole."""
+    likely, together = [], 1.0
     for guess in guesses:
         together *= guess.confidence
-        if together < LIKELY:
+        if together < least:
             break
-        draft.append(guess.token)
-    return draft
+        likely.append(guess)
+    return likely

@@ -18,7 +18,7 @@ from torch import Tensor
 from midfill_engine.cache.keystroke import Sessions
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import output_bias
-from midfill_engine.decode.table import strategy_of
+from midfill_engine.decode.table import DecodeStrategy, Verify, strategy_of
 from midfill_engine.device.choose import choose_device, choose_precision, device_name, use_threads
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
@@ -26,6 +26,7 @@ from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.causal import causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
+from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.run import Halted, Run, Sampler
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.checkpoint import Checkpoint
@@ -43,10 +44,6 @@ if TYPE_CHECKING:
 #: Rows of an open block. On a CPU a row costs time: 16 rows take two thirds of 32, and most middles
 #: are shorter (docs/decisions/0002-narrow-blocks-on-cpus.md).
 BLOCK_ROWS = {"cpu": 16, "cuda": 32}
-#: Masks of a block that drafts beside the rows that verify the last one.
-DRAFT_ROWS = {"cpu": 8, "cuda": 16}
-#: Causal readings; every other strategy denoises.
-CAUSAL = ("autoregressive", "self-speculative")
 #: Temperature of further candidates where the request asks for none: enough to differ.
 CANDIDATE_TEMPERATURE = 0.7
 
@@ -57,6 +54,8 @@ class _Work:
 
     request: FillRequest
     run: Run
+    strategy: DecodeStrategy | Verify
+    width: int = 0
     started: float = field(default_factory=time.perf_counter)
     prompt: int = 0
     prefilled: float | None = None
@@ -168,8 +167,7 @@ class Filler:
         OutOfMemory
             The device has no room for the request's context.
         """
-        if request.strategy not in CAUSAL:
-            strategy_of(request.strategy)  # refused before anything is computed
+        strategy = strategy_of(request.strategy)  # refused before anything is computed
         run = Run(
             self._decoder,
             self._sessions.get(request.session),
@@ -178,7 +176,9 @@ class Filler:
             self._costs,
             Sampler(self._bias, request.temperature, self._generator(request.seed)),
         )
-        work = _Work(request, run)
+        work = _Work(request, run, strategy)
+        if isinstance(strategy, Verify) and strategy.drafts:
+            work.width = draft_width(self._costs, self._spec.widths, self._decoder.device.type)
         try:
             reason = self._work(work, on_draft)
         except Halted as halt:
@@ -206,7 +206,7 @@ class Filler:
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
         draft = encode(request.draft)[: request.max_tokens]
-        rows = run.prefill(placement.ids, draft, self._masks(request))
+        rows = run.prefill(placement.ids, draft, [self._spec.mask_id] * work.width)
         first = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
         work.prefilled = time.perf_counter()
         reasons = [self._candidate(work, rows, draft, on_draft)]
@@ -234,7 +234,7 @@ class Filler:
         canvas = Canvas(self._tokenizer, request.max_tokens, stop, on_draft)
         reason: FinishReason = "deadline"
         try:
-            reason = self._decode(work.run, canvas, rows, draft, request)
+            reason = self._decode(work, canvas, rows, draft)
         except Halted as halt:
             reason = halt.reason
             raise
@@ -245,27 +245,27 @@ class Filler:
                 work.middles.append(canvas.middle(reason))
         return reason
 
-    def _decode(
-        self, run: Run, canvas: Canvas, rows: Tensor, draft: list[int], request: FillRequest
-    ) -> FinishReason:
-        spec, empty = self._spec, request.allow_empty
-        if request.strategy in CAUSAL:
-            width = len(self._masks(request))
-            return causal(run, canvas, rows, draft, spec, width=width, allow_empty=empty)
-        strategy = strategy_of(request.strategy)
+    def _decode(self, work: _Work, canvas: Canvas, rows: Tensor, draft: list[int]) -> FinishReason:
+        run, spec, strategy = work.run, self._spec, work.strategy
+        empty = work.request.allow_empty
+        if isinstance(strategy, Verify):
+            return causal(
+                run,
+                canvas,
+                rows,
+                draft,
+                spec,
+                tolerance=strategy.tolerance,
+                width=work.width,
+                allow_empty=empty,
+            )
         if draft:
             agreed = verify(run.stats(rows), draft).agreed
             run.drop(len(draft) - len(agreed))
             canvas.placed.extend(agreed)
             rows = rows[len(agreed) :]
-        width = spec.width(BLOCK_ROWS[self._decoder.device.type])
-        return denoise(run, canvas, rows[:1], spec, strategy, width=width, allow_empty=empty)
-
-    def _masks(self, request: FillRequest) -> list[int]:
-        """The block that drafts in a forward that verifies."""
-        if request.strategy != "self-speculative":
-            return []
-        return [self._spec.mask_id] * self._spec.width(DRAFT_ROWS[self._decoder.device.type])
+        work.width = spec.width(BLOCK_ROWS[self._decoder.device.type])
+        return denoise(run, canvas, rows[:1], spec, strategy, width=work.width, allow_empty=empty)
 
     def _generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self._decoder.device).manual_seed(seed)
@@ -281,6 +281,7 @@ class Filler:
             finish_reason=reason,
             model=self._info.name,
             strategy=work.request.strategy,
+            width=work.width,
             nfe=nfe,
             tokens_per_forward=round(work.completion / max(nfe, 1), 3),
             prompt_tokens=work.prompt,

@@ -113,14 +113,16 @@ class Run:
         self.nfe += 1
         return hidden
 
-    def stats(self, hidden: Tensor, *, forbid: int | None = None) -> RowStats:
+    def stats(self, hidden: Tensor, *, forbid: int | None = None, asked: Ids = ()) -> RowStats:
         """What ``hidden (R, D)`` predicts; the first row may not say ``forbid``."""
         s = self.sampler
         logits = self.decoder.logits(hidden)
         if forbid is not None:
             logits = logits.clone()
             logits[0, forbid] = -torch.inf
-        stats = row_stats(logits, s.bias, temperature=s.temperature, generator=s.generator)
+        stats = row_stats(
+            logits, s.bias, temperature=s.temperature, generator=s.generator, asked=asked
+        )
         self._settle()
         return stats
 

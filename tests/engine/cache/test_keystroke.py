@@ -53,8 +53,8 @@ def test_any_edits_give_the_logits_of_a_fresh_prefill(model, prefix, suffix, edi
         fresh = model.run(model.cache()).prefill(placement.ids)
         torch.testing.assert_close(row, fresh, rtol=1e-4, atol=1e-4)
         # What a request leaves behind (a block, a settled middle) must not show in the next one.
-        run.block([model.spec.mask_id] * 8)
-        run.causal([7, 8, 9])
+        run.step(block=[model.spec.mask_id] * 8)
+        run.step([7, 8, 9], [model.spec.mask_id] * 4)
 
 
 def test_a_keystroke_recomputes_its_own_tokens_only(model):

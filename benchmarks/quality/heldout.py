@@ -1,0 +1,95 @@
+r"""The held-out cuts through the engine, as editors ask it: each strategy on the same warm context.
+
+    python benchmarks/quality/heldout.py --model models/midfill-0.5b \
+        --strategy autoregressive --strategy balanced --strategy fast --out results.json
+
+`midfill train eval` measures the weights, in batches and without the engine. This measures what a
+request gets: the engine's layout, precision and decoding, one request at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.fill.filler import Filler
+from midfill_engine.settings import EngineSettings, share_cores
+from midfill_engine.wire import Fill, FillRequest
+from midfill_train.evaluate import cuts_file
+from midfill_train.evaluate.cuts_file import HeldOut
+from midfill_train.evaluate.measure import table
+from midfill_train.evaluate.score import Scored
+
+CUTS = Path(__file__).with_name("heldout.jsonl.gz")
+
+
+def scored(cut: HeldOut, fill: Fill) -> Scored:
+    ended = bool(fill.middles) and fill.middles[0].finish_reason == "end"
+    tokens = fill.completion_tokens - ended
+    return Scored(cut.prefix, cut.middle, cut.suffix, fill.text, tokens, fill.nfe, 0, ended)
+
+
+def answer(filler: Filler, cut: HeldOut, strategy: str, max_tokens: int) -> tuple[Scored, float]:
+    """The scored answer and its denoising time in ms.
+
+    The first strategy's request reads the context, for all: times are of what comes after.
+    """
+    request = FillRequest(
+        cut.prefix,
+        cut.suffix,
+        path=cut.path,
+        session="heldout",
+        strategy=strategy,
+        max_tokens=max_tokens,
+    )
+    fill = filler.fill(request, deadline=Deadline.after_ms(None), stop=StopToken())
+    return scored(cut, fill), fill.denoise_ms
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    add = parser.add_argument
+    add("--model", default="midfill-0.5b")
+    add("--cuts", type=Path, default=CUTS)
+    add("--strategy", action="append", required=True, help="repeatable")
+    add("--max-tokens", type=int, default=128)
+    add("--device", default="auto")
+    add("--first", type=int, default=0, help="so many cuts only, evenly taken")
+    add("--minutes", type=float, default=0, help="end after so many, with what is done")
+    add("--out", type=Path)
+    args = parser.parse_args()
+    share_cores()
+    cuts = cuts_file.read(args.cuts)
+    random.Random(0).shuffle(cuts)  # a part of them is of all languages and groups
+    if args.first:
+        cuts = cuts[:: max(1, len(cuts) // args.first)][: args.first]
+    filler = Filler.load(EngineSettings(model=args.model, device=args.device))
+    began = time.monotonic()
+    found: dict[str, list[tuple[Scored, float]]] = {name: [] for name in args.strategy}
+    for done, cut in enumerate(cuts):
+        if args.minutes and time.monotonic() - began > args.minutes * 60:
+            cuts = cuts[:done]
+            break
+        for name, rows in found.items():
+            rows.append(answer(filler, cut, name, args.max_tokens))
+    tables = {}
+    for name, rows in found.items():
+        tables[name] = table(cuts, [row for row, _ in rows])
+        every = tables[name]["all"]
+        every["denoise_ms"] = round(sum(ms for _, ms in rows) / len(rows), 2)
+        shown = ("exact", "similar", "runs_away", "blank", "echoes", "unbalanced", "tokens")
+        shown = (*shown, "forwards", "denoise_ms")
+        print(name, len(rows), " ".join(f"{key} {every[key]:.4g}" for key in shown), flush=True)
+    if args.out:
+        info = {"device": filler.info.device, "precision": filler.info.precision}
+        args.out.write_text(json.dumps({**info, **tables}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""How wide a block to draft: from what forwards cost here and what drafts are worth.
+
+Owns the choice; what forwards cost is measured in `fill.costs`. Knows neither models nor requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from midfill_engine.fill.costs import Costs
+
+#: Masks of a drafting block while costs are not known yet.
+FIRST_CHOICE = {"cpu": 8, "cuda": 16}
+#: The widest block that is worth a thought: drafts are refused before they get so long.
+WIDEST = 16
+#: Causal rows of a usual step: the newest token and the draft that is verified.
+VERIFIED = 4
+#: How often the next token of a draft is right, given that those before it are (held-out cuts,
+#: benchmarks/results/quality-engine.json).
+ACCEPTED = 0.7
+
+
+def draft_width(costs: Costs, widths: Sequence[int], device: str) -> int:
+    """The width of ``widths`` that writes most tokens a millisecond.
+
+    Parameters
+    ----------
+    widths
+        Widths that the checkpoint was trained with, ascending.
+    device
+        ``cpu`` or ``cuda``.
+    """
+    some = [width for width in widths if width <= WIDEST] or [widths[0]]
+    line = costs.line()
+    if line is None:
+        return next((w for w in some if w >= FIRST_CHOICE[device]), some[-1])
+    forward, row = line
+
+    def tokens_a_ms(width: int) -> float:
+        return tokens(width) / max(forward + row * (width + VERIFIED), 1e-6)
+
+    return max(some, key=tokens_a_ms)
+
+
+def tokens(width: int) -> float:
+    """Tokens to expect of a forward behind a draft of ``width`` masks."""
+    return sum(ACCEPTED**n for n in range(width))

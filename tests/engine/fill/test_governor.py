@@ -1,0 +1,48 @@
+"""The width of a drafting block follows what rows cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from midfill_engine.fill.costs import Costs
+from midfill_engine.fill.governor import FIRST_CHOICE, WIDEST, draft_width, tokens
+
+WIDTHS = tuple(range(4, 33))
+
+
+def costs(forward: float, row: float) -> Costs:
+    known = Costs()
+    for rows in (12, 20, 32):
+        for noise in (0, 7):
+            known.add(rows, forward + row * rows + noise, causal=rows == 32)
+    return known
+
+
+def test_without_measurements_the_device_decides():
+    assert draft_width(Costs(), WIDTHS, "cpu") == FIRST_CHOICE["cpu"]
+    assert draft_width(Costs(), WIDTHS, "cuda") == FIRST_CHOICE["cuda"]
+    assert draft_width(Costs(), (4,), "cuda") == 4
+    assert draft_width(Costs(), (32,), "cpu") == 32
+
+
+def test_the_dearer_a_row_the_narrower_the_block():
+    free = draft_width(costs(forward=20, row=0), WIDTHS, "cpu")
+    usual = draft_width(costs(forward=30, row=2), WIDTHS, "cpu")
+    dear = draft_width(costs(forward=1, row=10), WIDTHS, "cpu")
+    assert free == WIDEST > usual > dear == 4
+
+
+def test_a_wider_draft_is_worth_more_but_less_and_less():
+    gains = [tokens(width + 1) - tokens(width) for width in range(1, 16)]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[-1] > 0
+
+
+def test_costs_of_two_sizes_are_a_line():
+    known = Costs()
+    assert known.line() is None
+    known.add(10, 30, causal=False)
+    known.add(10, 40, causal=False)
+    assert known.line() is None
+    known.add(30, 70, causal=True)
+    assert known.line() == pytest.approx((10, 2))
