@@ -28,8 +28,8 @@ CUTS = Path(__file__).with_name("heldout.jsonl.gz")
 
 
 def scored(cut: HeldOut, fill: Fill) -> Scored:
-    ended = bool(fill.middles) and fill.middles[0].finish_reason == "end"
-    tokens = fill.completion_tokens - ended
+    reason = fill.middles[0].finish_reason if fill.middles else ""
+    ended, tokens = reason in {"end", "stop"}, fill.completion_tokens - (reason == "end")
     return Scored(cut.prefix, cut.middle, cut.suffix, fill.text, tokens, fill.nfe, 0, ended)
 
 

@@ -14,6 +14,9 @@ from midfill_engine.hole import Hole, Placed
 from midfill_engine.text.tokenizer import Tokenizer
 from midfill_engine.wire import Draft, FinishReason, Middle, Token
 
+#: Letters and digits of a line that does not stand anywhere by chance, as a bracket does.
+TELLING = 4
+
 
 @dataclass(slots=True)
 class Canvas:
@@ -93,6 +96,21 @@ class Canvas:
             Token(text, round(p.confidence, 4), flag)
             for text, p, flag in zip(texts, placed, committed, strict=True)
         )
+
+
+def what_follows(suffix: str) -> str:
+    """The beginning of ``suffix`` that a middle would write again only if it had missed its end.
+
+    Up to the end of the first line after the cursor's that says something; empty where none does.
+    """
+    at = suffix.find("\n")
+    while at >= 0:
+        end = suffix.find("\n", at + 1)
+        line = suffix[at + 1 : end if end >= 0 else len(suffix)].rstrip()
+        if sum(map(str.isalnum, line)) >= TELLING:
+            return suffix[: at + 1] + line
+        at = end
+    return ""
 
 
 def _cut(tokens: Sequence[Token], length: int) -> tuple[Token, ...]:

@@ -22,7 +22,7 @@ from midfill_engine.decode.table import DecodeStrategy, Verify, strategy_of
 from midfill_engine.device.choose import choose_device, choose_precision, device_name, use_threads
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
-from midfill_engine.fill.canvas import Canvas
+from midfill_engine.fill.canvas import Canvas, what_follows
 from midfill_engine.fill.causal import causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
@@ -231,6 +231,8 @@ class Filler:
         """Decode one candidate behind ``rows``: those of `Run.prefill`."""
         request = work.request
         stop = (*request.stop, "\n") if request.single_line else request.stop
+        if follows := what_follows(request.suffix):
+            stop = (*stop, follows)  # a middle that writes this has missed its end
         canvas = Canvas(self._tokenizer, request.max_tokens, stop, on_draft)
         reason: FinishReason = "deadline"
         try:
