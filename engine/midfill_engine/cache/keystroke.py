@@ -16,11 +16,15 @@ from midfill_engine.models.kv import KVCache
 
 @dataclass(slots=True)
 class KeystrokeCache:
-    """Token ids whose rows ``kv`` holds, slot for position; ``anchor`` is the layout's to keep."""
+    """Token ids whose rows ``kv`` holds, slot for position.
+
+    ``anchor`` is the layout's to keep, ``middle`` the tokens that were last written here.
+    """
 
     kv: KVCache
     ids: list[int] = field(default_factory=list)
     anchor: str = field(default="", repr=False)
+    middle: list[int] = field(default_factory=list, repr=False)
 
     def keep(self, ids: Sequence[int]) -> int:
         """Forget what differs from ``ids``; return how many rows remain true.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from torch import Tensor
 
@@ -75,6 +76,7 @@ def causal(
     draft: Sequence[int],
     spec: DiffusionSpec,
     *,
+    earlier: Sequence[int] = (),
     tolerance: float = 1.0,
     width: int = 0,
     allow_empty: bool = True,
@@ -86,6 +88,9 @@ def causal(
     hidden
         ``(1 + len(draft) + width, hidden)``: the row that predicts the middle's first token, the
         rows of ``draft``, and ``width`` masks behind it.
+    earlier
+        The middle that was written before the last keystroke: what of it may still be true is a
+        draft where the masks have none.
     tolerance
         See `decode.table.Verify`.
     width
@@ -116,13 +121,33 @@ def causal(
             return "stop"
         if canvas.room == 0:
             return "length"
-        likely = _likely(guesses)[: canvas.room - 1]
-        draft = [guess.token for guess in likely]
+        likely = _likely(guesses)
+        draft = [guess.token for guess in likely] or realigned(earlier, canvas.placed)[:width]
+        draft = draft[: canvas.room - 1]
         if run.last_chance(1 + len(draft) + width):
             # No time to verify: what was likely as a whole is the best that there is.
             canvas.placed.extend(_likely(guesses, HURRIED)[: canvas.room])
             return "deadline"
         hidden = run.step([said.follower.token, *draft], block)
+
+
+def realigned(earlier: Sequence[int], placed: Sequence[Placed]) -> list[int]:
+    """What ``earlier`` goes on with behind the place where ``placed`` has come to.
+
+    That is where most of the last tokens agree: two of them, or the last one if it stands there
+    once only.
+    """
+    last = [p.token for p in placed[-8:]]
+    places = [n for n, token in enumerate(earlier) if token == last[-1]]
+
+    def agreeing(place: int) -> int:
+        back = zip(reversed(earlier[: place + 1]), reversed(last), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], back))
+
+    best = max(places, key=agreeing, default=None)
+    if best is None or (len(places) > 1 and agreeing(best) < 2):
+        return []
+    return list(earlier[best + 1 :])
 
 
 def _guesses(stats: RowStats, start: int, spec: DiffusionSpec) -> list[Placed]:

@@ -229,7 +229,7 @@ class Filler:
         on_draft: Callable[[Draft], None] | None,
     ) -> FinishReason:
         """Decode one candidate behind ``rows``: those of `Run.prefill`."""
-        request = work.request
+        request, run = work.request, work.run
         stop = (*request.stop, "\n") if request.single_line else request.stop
         if follows := what_follows(request.suffix):
             stop = (*stop, follows)  # a middle that writes this has missed its end
@@ -243,6 +243,8 @@ class Filler:
         finally:
             canvas.close()
             work.completion += len(canvas.placed) + canvas.ended
+            if not work.middles:
+                run.cache.middle = [placed.token for placed in canvas.placed]
             if canvas.placed or canvas.ended:
                 work.middles.append(canvas.middle(reason))
         return reason
@@ -257,6 +259,8 @@ class Filler:
                 rows,
                 draft,
                 spec,
+                # With a tolerance the answer would depend on the one before.
+                earlier=run.cache.middle if strategy.tolerance >= 1 else (),
                 tolerance=strategy.tolerance,
                 width=work.width,
                 allow_empty=empty,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats
-from midfill_engine.fill.causal import causal, verify
+from midfill_engine.fill.causal import causal, realigned, verify
 from midfill_engine.fill.filler import Filler
 from midfill_engine.fill.run import Run
 from midfill_engine.hole import Placed
@@ -106,6 +106,30 @@ def test_what_is_probable_enough_passes_within_the_tolerance():
     assert lenient.follower == Placed(6, 0.5)
     assert not lenient.whole
     assert verify(stats, [4, 3], tolerance=0.2).whole
+
+
+def test_an_earlier_middle_is_taken_up_where_it_goes_on():
+    earlier = [10, 11, 12, 13, 12, 14]
+
+    def behind(*tokens: int) -> list[int]:
+        return realigned(earlier, [Placed(token, 1.0) for token in tokens])
+
+    assert behind(11) == [12, 13, 12, 14]
+    assert behind(99, 13) == [12, 14]
+    assert behind(12) == []  # it stands there twice
+    assert behind(13, 12) == [14]
+    assert behind(14) == behind(98) == []
+
+
+def test_an_answer_is_the_same_with_and_without_an_earlier_one(tmp_path):
+    filler = Filler.load(
+        EngineSettings(
+            model=str(tiny.checkpoint(tmp_path / "m")), device="cpu", precision="float32", threads=1
+        )
+    )
+    for prefix in (PREFIX, PREFIX + "x", PREFIX + "xy", PREFIX):
+        session = fill(filler, prefix=prefix, session="typed", max_tokens=20)
+        assert session.text == fill(filler, prefix=prefix, session=prefix, max_tokens=20).text
 
 
 def test_drafts_grow_to_the_fill(filler):

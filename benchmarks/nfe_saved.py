@@ -1,0 +1,103 @@
+"""Forwards that are saved while typing: by typing along, and by what of the old middle stays true.
+
+    python benchmarks/nfe_saved.py [--model NAME] [--places 4] --out results.json
+
+Real lines are typed key by key into a session, as in `engine_typing.py`. Every key asks the engine
+(`every key`); a key that agrees with the middle before it needs no request (`type-through`); and
+where a request is needed, the middle before it serves as a draft (`warm`), without which the same
+requests are made once more (`type-through` counts these). Greedy text is the same in all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.engine_typing import FILES, KEYS, places
+
+from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.fill.filler import Filler
+from midfill_engine.settings import EngineSettings, share_cores
+from midfill_engine.wire import Fill, FillRequest
+
+
+@dataclass
+class Counts:
+    """What one way of asking cost over the trace."""
+
+    requests: int = 0
+    forwards: int = 0
+    tokens: int = 0
+
+    def add(self, fill: Fill) -> None:
+        """Count one request."""
+        self.requests += 1
+        self.forwards += fill.nfe
+        self.tokens += fill.completion_tokens
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="midfill-0.5b")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--strategy", default="balanced")
+    parser.add_argument("--places", type=int, default=4, help="per file")
+    parser.add_argument("--context", type=int, default=400, help="tokens, roughly")
+    parser.add_argument("--max-tokens", type=int, default=24)
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    share_cores()
+    filler = Filler.load(EngineSettings(model=args.model, device=args.device))
+    ways = {name: Counts() for name in ("every key", "type-through", "warm")}
+    differing = 0
+    chars = args.context * 4
+    rng = random.Random(2)
+    for path in map(Path, FILES):
+        text = path.read_text()
+        for at in places(text, args.places, chars, rng):
+            end = text.find("\n", at)
+            shown = ""
+            for cursor in range(at, min(at + KEYS, end)):
+                before = text[max(0, at - chars * 3 // 4) : cursor]
+                after = text[end : end + chars // 4]
+
+                def ask(session: str, before: str = before, after: str = after) -> Fill:
+                    request = FillRequest(
+                        before,
+                        after,
+                        path="typed.py",
+                        session=session,
+                        strategy=args.strategy,
+                        max_tokens=args.max_tokens,
+                    )
+                    return filler.fill(request, deadline=Deadline.after_ms(None), stop=StopToken())
+
+                filler.forget("cold")
+                fresh = ask("cold")
+                ways["every key"].add(fresh)
+                key = text[cursor - 1]
+                if cursor > at and shown.startswith(key) and len(shown) > 1:
+                    shown = shown[1:]  # typed along: what is shown stays true
+                    continue
+                ways["type-through"].add(fresh)
+                warm = ask("warm")
+                ways["warm"].add(warm)
+                differing += warm.text != fresh.text
+                shown = warm.text
+            filler.forget("warm")
+    result = {
+        "model": filler.info.to_dict(),
+        "strategy": args.strategy,
+        "ways": {name: vars(counts) for name, counts in ways.items()},
+        "answers_that_differ": differing,
+    }
+    print(json.dumps(result, indent=1))
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
