@@ -34,8 +34,11 @@ class EngineSettings:
     device: Literal["auto", "cpu", "cuda"] = field(
         default="auto", metadata={"doc": "Where the model runs; auto takes a GPU if there is one."}
     )
-    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = field(
-        default="auto", metadata={"doc": "Precision of the weights at run time."}
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8", "fp8", "int4"] = field(
+        default="auto",
+        metadata={
+            "doc": "Precision of the weights at run time; auto: int8 on CPUs, bfloat16 on GPUs."
+        },
     )
     threads: int = field(default=0, metadata={"doc": "CPU threads; 0 takes one a physical core."})
     cache_mb: int = field(

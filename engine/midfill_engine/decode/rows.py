@@ -79,9 +79,15 @@ def row_stats(
             entropy.double(),
             p.gather(-1, wanted.to(p.device)[:, None])[:, 0].double(),
         )
-    ).tolist()
-    candidates = [int(token) for token in table[0]]
-    return RowStats(candidates, table[1], table[2], table[3], table[4][: len(asked)])
+    )
+    return read_back(table, len(asked))
+
+
+def read_back(table: Tensor, asked: int) -> RowStats:
+    """The statistics in ``table (5, R)``, its rows in the order of `RowStats`."""
+    tokens, probability, margin, entropy, of_asked = table.tolist()
+    candidates = [int(token) for token in tokens]
+    return RowStats(candidates, probability, margin, entropy, of_asked[:asked])
 
 
 def output_bias(vocab_size: int, n_tokens: int, forbidden: tuple[int, ...]) -> Tensor:

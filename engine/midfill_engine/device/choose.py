@@ -9,15 +9,22 @@ import torch
 
 from midfill_engine.errors import DeviceError
 
-#: Precision that a model runs with. Int8 is for CPUs; its activations are float32.
-Precision = Literal["float32", "bfloat16", "float16", "int8"]
+#: Precision that a model runs with.
+Precision = Literal["float32", "bfloat16", "float16", "int8", "fp8", "int4"]
+#: Precisions of weights alone, on GPUs: rows are bfloat16.
+PACKED: tuple[Precision, ...] = ("int8", "fp8", "int4")
 
-DTYPES: dict[Precision, torch.dtype] = {
+_DTYPES: dict[Precision, torch.dtype] = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
-    "int8": torch.float32,
 }
+
+
+def dtype_of(precision: Precision, device: torch.device) -> torch.dtype:
+    """The type that rows have between the layers."""
+    small = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return _DTYPES.get(precision, small)
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device:
@@ -49,13 +56,17 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         The device has no kernels for the precision.
     """
     if device.type == "cuda":
-        native_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        capability = torch.cuda.get_device_capability(device)
         choices: dict[str, Precision] = {
-            "auto": "bfloat16" if native_bf16 else "float16",
+            "auto": "bfloat16" if capability >= (8, 0) else "float16",
             "bfloat16": "bfloat16",
             "float16": "float16",
             "float32": "float32",
         }
+        if capability >= (8, 0):
+            choices |= {"int8": "int8", "int4": "int4"}
+        if capability >= (8, 9):
+            choices["fp8"] = "fp8"
     else:
         choices = {
             "auto": "int8",

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from midfill_engine.cache.keystroke import KeystrokeCache
 from midfill_engine.deadline import Deadline, StopToken
-from midfill_engine.decode.rows import RowStats, row_stats
+from midfill_engine.decode.rows import RowStats, read_back, row_stats
 from midfill_engine.fill.costs import Costs
 from midfill_engine.models.decoder import Decoder
 from midfill_engine.wire import FinishReason
@@ -116,13 +116,19 @@ class Run:
     def stats(self, hidden: Tensor, *, forbid: int | None = None, asked: Ids = ()) -> RowStats:
         """What ``hidden (R, D)`` predicts; the first row may not say ``forbid``."""
         s = self.sampler
-        logits = self.decoder.logits(hidden)
-        if forbid is not None:
-            logits = logits.clone()
-            logits[0, forbid] = -torch.inf
-        stats = row_stats(
-            logits, s.bias, temperature=s.temperature, generator=s.generator, asked=asked
-        )
+        table = None
+        if s.temperature == 0:
+            table = self.decoder.statistics(hidden, s.bias, forbid=forbid, asked=asked)
+        if table is not None:
+            stats = read_back(table, len(asked))
+        else:
+            logits = self.decoder.logits(hidden)
+            if forbid is not None:
+                logits = logits.clone()
+                logits[0, forbid] = -torch.inf
+            stats = row_stats(
+                logits, s.bias, temperature=s.temperature, generator=s.generator, asked=asked
+            )
         self._settle()
         return stats
 

@@ -6,14 +6,14 @@ neither family names nor requests; what its rows mean (context, mask, draft) is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from midfill_engine.device.choose import DTYPES, Precision
+from midfill_engine.device.choose import Precision, dtype_of
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.family import DecoderConfig, TensorNames
 from midfill_engine.models.kv import KVCache
@@ -64,18 +64,18 @@ class Embedding:
         self._dtype = dtype
         if weight.scale is None or weight.scale.dim() != 1:
             weight = StoredWeight(weight.dense(dtype, device))
-        self._values = weight.values.to(device)
-        self._scale = None if weight.scale is None else weight.scale.to(device)
+        self.values = weight.values.to(device)
+        self.scale = None if weight.scale is None else weight.scale.to(device)
 
     def __call__(self, ids: Tensor) -> Tensor:
         """``(T,)`` token ids to ``(T, hidden)``."""
-        rows = self._values[ids].to(self._dtype)
-        return rows if self._scale is None else rows * self._scale[ids, None].to(self._dtype)
+        rows = self.values[ids].to(self._dtype)
+        return rows if self.scale is None else rows * self.scale[ids, None].to(self._dtype)
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self._values.nbytes
+        return self.values.nbytes
 
 
 class Decoder:
@@ -99,7 +99,7 @@ class Decoder:
         self.embedding = embedding
         self.layers = layers
         self.final_norm = final_norm
-        self._head = head
+        self.head = head
         self.cos, self.sin = _rotary(config, self.dtype, self.device)
 
     def new_cache(self) -> KVCache:
@@ -145,7 +145,28 @@ class Decoder:
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
         """``(R, hidden)`` to float32 ``(R, vocab)``; ask for the rows that are needed only."""
-        return self._head(hidden).float()
+        return self.head(hidden).float()
+
+    def statistics(
+        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int]
+    ) -> Tensor | None:
+        """What `decode.rows.row_stats` says of ``logits(hidden) + bias``, without the logits.
+
+        Parameters
+        ----------
+        forbid
+            A token that the first row may not say.
+        asked
+            A token for each of the first rows, whose probability is wanted.
+
+        Returns
+        -------
+        Tensor | None
+            ``(5, R)`` float32: token, probability, margin, entropy, probability of what was asked
+            for; ``None`` where there is no kernel for it.
+        """
+        del hidden, bias, forbid, asked
+        return None
 
     def _attend(self, layer: Layer, x: Tensor, rows: Rows, memory: Tensor) -> Tensor:
         """Attention of ``x (T, hidden)`` over ``memory (2, kv_heads, slots, head_dim)``."""
@@ -187,7 +208,7 @@ class Decoder:
             for layer in self.layers
             for linear in (layer.qkv, layer.o, layer.gate_up, layer.down)
         )
-        return linears + self.embedding.nbytes + self._head.nbytes
+        return linears + self.embedding.nbytes + self.head.nbytes
 
 
 def load_decoder(
@@ -206,7 +227,7 @@ def load_decoder(
     CorruptCheckpoint
         A tensor is missing or has another shape or type than ``config`` promises.
     """
-    c, dtype = config, DTYPES[precision]
+    c, dtype = config, dtype_of(precision, device)
     q_rows, kv_rows = c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim
 
     def norm(name: str) -> Tensor:

@@ -1,4 +1,4 @@
-"""A decoder forward of few rows through Triton kernels, ten launches a layer.
+"""A decoder forward of few rows through Triton kernels, five launches a layer.
 
 Computes what `Decoder.forward` computes, with fixed shapes and nothing read back, so that a CUDA
 graph can replay it. Knows neither graphs nor sessions.
@@ -6,45 +6,86 @@ graph can replay it. Knows neither graphs nor sessions.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from midfill_engine.models import kernels
 from midfill_engine.models.decoder import Decoder
 from midfill_engine.models.kv import KVCache
+from midfill_engine.models.linear import DenseLinear, Linear
+from midfill_engine.models.packed import PackedLinear
+from midfill_engine.models.product import Products
+from midfill_engine.models.weights import StoredWeight
 
 
-@torch.inference_mode()
-def fused_forward(decoder: Decoder, ids: Tensor, cache: KVCache, place: Tensor) -> Tensor:
-    """Run rows behind the cached ones; see `Decoder.forward`.
+class FusedDecoder:
+    """The kernels bound to the weights of one decoder."""
 
-    Parameters
-    ----------
-    cache
-        Must have room for the rows.
-    place
-        ``(3,)`` int64 on the device: the first row's slot, how many leading rows are causal, and
-        how many rows count; those behind are padding.
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self.products = Products(decoder.device)
 
-    Returns
-    -------
-    Tensor
-        ``(T, hidden)``, after the final norm.
-    """
-    c, eps = decoder.config, decoder.config.rms_norm_eps
-    x = decoder.embedding(ids)
-    # Each residual sum is made by the norm that reads it; before the first layer there is none.
-    delta = torch.zeros_like(x)
-    for number, layer in enumerate(decoder.layers):
-        normed = kernels.add_norm(x, delta, layer.attention_norm, eps)
-        y = kernels.attention(
-            layer.qkv(normed),
-            cache.layer(number),
-            place,
-            decoder.cos,
-            decoder.sin,
-            heads=c.num_heads,
-        )
-        normed = kernels.add_norm(x, layer.o(y), layer.mlp_norm, eps)
-        delta = layer.down(kernels.gate(layer.gate_up(normed)))
-    return kernels.add_norm(x, delta, decoder.final_norm, eps)
+    @torch.inference_mode()
+    def forward(self, ids: Tensor, cache: KVCache, place: Tensor) -> Tensor:
+        """Run up to `product.MOST_ROWS` rows behind the cached ones; see `Decoder.forward`.
+
+        Parameters
+        ----------
+        cache
+            Must have room for the rows.
+        place
+            ``(3,)`` int64 on the device: the first row's slot, how many leading rows are causal,
+            and how many rows count; those behind are padding.
+
+        Returns
+        -------
+        Tensor
+            ``(T, hidden)``, after the final norm.
+        """
+        d, products = self._decoder, self.products
+        eps, rows = d.config.rms_norm_eps, len(ids)
+        # The gain of the norm behind each residual sum, in their order.
+        gains = [gain for layer in d.layers for gain in (layer.attention_norm, layer.mlp_norm)]
+        following = iter([*gains, d.final_norm])
+        parts = products.parts(weight_of(d.layers[0].down), rows)
+        table, scale = d.embedding.values, d.embedding.scale
+        stream = kernels.embed(products, ids, table, scale, next(following), parts)
+        for number, layer in enumerate(d.layers):
+            bias = _plain(layer.qkv).bias
+            qkv = products.normed(stream, weight_of(layer.qkv), bias, eps)
+            y = kernels.attention(
+                products,
+                qkv,
+                cache.layer(number),
+                place,
+                d.cos,
+                d.sin,
+                rows=rows,
+                heads=d.config.num_heads,
+            )
+            stream = products.add(stream, y, weight_of(layer.o), next(following))
+            h = products.normed(stream, weight_of(layer.gate_up), None, eps, gated=True)
+            stream = products.add(stream, h, weight_of(layer.down), next(following))
+        return kernels.norm(products, stream, rows, d.final_norm, eps)
+
+    @torch.inference_mode()
+    def statistics(
+        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int]
+    ) -> Tensor:
+        """See `Decoder.statistics`."""
+        head = weight_of(self._decoder.head)
+        return self.products.statistics(hidden, head, bias, forbid=forbid, asked=asked)
+
+
+def _plain(linear: Linear) -> DenseLinear | PackedLinear:
+    if isinstance(linear, DenseLinear | PackedLinear):
+        return linear
+    raise TypeError(f"No kernel reads the weight of a {type(linear).__name__}.")
+
+
+def weight_of(linear: Linear) -> StoredWeight:
+    """The weight of ``linear`` in the form that it has on the device."""
+    plain = _plain(linear)
+    return plain.stored if isinstance(plain, PackedLinear) else StoredWeight(plain.weight)

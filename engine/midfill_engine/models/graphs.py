@@ -7,17 +7,19 @@ the turn changes (25 MB, some ten microseconds). Knows neither requests nor stra
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from midfill_engine.models.decoder import Decoder
-from midfill_engine.models.fused import fused_forward
+from midfill_engine.models.fused import FusedDecoder
 from midfill_engine.models.kv import KVCache
+from midfill_engine.models.product import MOST_ROWS
 
 #: Numbers of rows that are captured; fewer are padded, more run eagerly.
-STEP_ROWS = (1, 8, 16, 32, 64)
+STEP_ROWS = (1, 8, 16, 32, MOST_ROWS)
 _WARM_UP = 2
 
 
@@ -40,6 +42,7 @@ class GraphDecoder:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
+        self._fused = FusedDecoder(decoder)
         self.config = decoder.config
         self.dtype = decoder.dtype
         self.device = decoder.device
@@ -58,6 +61,12 @@ class GraphDecoder:
     def logits(self, hidden: Tensor) -> Tensor:
         """See `Decoder.logits`."""
         return self._decoder.logits(hidden)
+
+    def statistics(
+        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int]
+    ) -> Tensor | None:
+        """See `Decoder.statistics`."""
+        return self._fused.statistics(hidden, bias, forbid=forbid, asked=asked)
 
     @property
     def parameters(self) -> int:
@@ -101,11 +110,11 @@ class GraphDecoder:
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
-                fused_forward(self._decoder, ids, self._arena, place)
+                self._fused.forward(ids, self._arena, place)
         torch.cuda.current_stream(self.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            hidden = fused_forward(self._decoder, ids, self._arena, place)
+            hidden = self._fused.forward(ids, self._arena, place)
         step = _Captured(graph, ids, place, hidden)
         self._captured[rows] = step
         return step

@@ -1,8 +1,7 @@
-"""Triton kernels of a decoder step with few rows: everything between the matrix products.
+"""Triton kernels of a decoder step with few rows, between the products of `models.product`.
 
-A step of 32 rows is bound by launches, and by attention that few heads cannot spread over the
-device. Five kernels replace some twenty: add and norm, rotate and store, attention split over the
-slots, its merge, and the gate. Knows neither layers nor caches beyond the strides it is given.
+Owns reading embeddings, attention (rotation, storing keys and values, and the sum over the slots in
+one launch) and the final norm. Knows neither layers nor caches beyond the strides it is given.
 
 Imported on CUDA devices only.
 """
@@ -14,175 +13,249 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from midfill_engine.models.product import (
+    Products,
+    Stream,
+    ahead,
+    begin,
+    options,
+    padded,
+    wait,
+)
+
 #: Parts that the slots are split into, so that few heads still fill the device.
-SPLITS = 16
+SPLITS = 8
 #: Query rows and slots of one tile of attention.
 TILE_ROWS, TILE_SLOTS = 32, 64
 
 
-@triton.jit
-def _add_norm(x, delta, weight, out, eps, size: tl.constexpr, block: tl.constexpr):
-    """``x += delta; out = rms_norm(x) * weight``, a program a row."""
-    row = tl.program_id(0)
+@triton.jit(do_not_specialize=["rows"])
+def _embed(
+    ids, table, scale, gain, x, scaled, sums, rows, size,
+    parts: tl.constexpr, block: tl.constexpr, hopper: tl.constexpr,
+):  # fmt: skip
+    """One row of the embedding, times the first norm's gain, and its sum of squares."""
+    row, padded_rows = tl.program_id(0), tl.num_programs(0)
+    if hopper:
+        begin()
     at = tl.arange(0, block)
     inside = at < size
-    total = tl.load(x + row * size + at, inside, 0.0).to(tl.float32)
-    total += tl.load(delta + row * size + at, inside, 0.0).to(tl.float32)
-    rounded = total.to(x.dtype.element_ty)
+    token = tl.load(ids + tl.minimum(row, rows - 1))
+    value = tl.load(table + token * size + at, inside, 0.0).to(tl.float32)
+    if scale is not None:
+        value *= tl.load(scale + token).to(x.dtype.element_ty).to(tl.float32)
+    rounded = value.to(x.dtype.element_ty)
+    value = rounded.to(tl.float32)
     tl.store(x + row * size + at, rounded, inside)
-    # The norm sees what later layers will see: the rounded sum.
-    total = rounded.to(tl.float32)
-    scale = 1 / tl.sqrt(tl.sum(total * total, 0) / size + eps)
-    gain = tl.load(weight + at, inside, 0.0).to(tl.float32)
-    tl.store(out + row * size + at, (total * scale * gain).to(out.dtype.element_ty), inside)
+    value_scaled = value * tl.load(gain + at, inside, 0.0).to(tl.float32)
+    tl.store(scaled + row * size + at, value_scaled.to(x.dtype.element_ty), inside)
+    part = tl.arange(0, triton.next_power_of_2(parts))
+    squares = tl.where(part == 0, tl.sum(value * value, 0), 0.0)
+    tl.store(sums + part * padded_rows + row, squares, part < parts)
 
 
 @triton.jit
-def _rotate_store(
-    qkv, cos, sin, place, memory, queries, rows,
-    key_stride, head_stride,
-    heads: tl.constexpr, kv_heads: tl.constexpr, half: tl.constexpr,
+def _norm(
+    x, sums, gain, out, size, eps,
+    parts: tl.constexpr, tile_rows: tl.constexpr, block: tl.constexpr, hopper: tl.constexpr,
 ):  # fmt: skip
-    """Rotate queries and keys of one row and head; store keys and values at the row's slot."""
-    row, head = tl.program_id(0), tl.program_id(1)
-    size: tl.constexpr = 2 * half
-    at = tl.arange(0, half)
-    position = tl.load(place) + row
-    source = qkv + (row * (heads + 2 * kv_heads) + head) * size
-    left, right = tl.load(source + at), tl.load(source + half + at)
-    if head < heads + kv_heads:
-        angle = position * size + at
-        # The table negates the first half of the sines (see `decoder._rotary`).
-        c, s = tl.load(cos + angle).to(tl.float32), tl.load(sin + half + angle).to(tl.float32)
-        l32, r32 = left.to(tl.float32), right.to(tl.float32)
-        left = (l32 * c - r32 * s).to(left.dtype)
-        right = (r32 * c + l32 * s).to(right.dtype)
-    if head < heads:
-        target = queries + (head * rows + row) * size
-    else:
-        kv_head = (head - heads) % kv_heads
-        which = (head - heads) // kv_heads
-        target = memory + which * key_stride + kv_head * head_stride + position * size
-    tl.store(target + at, left)
-    tl.store(target + half + at, right)
+    """``norm(x) * gain`` of one row."""
+    row = tl.program_id(0)
+    if hopper:
+        begin()
+        wait()
+    at = tl.arange(0, block)
+    inside = at < size
+    part = tl.arange(0, triton.next_power_of_2(parts))
+    squares = tl.sum(tl.load(sums + part * tile_rows + row, part < parts, 0.0), 0)
+    value = tl.load(x + row * size + at, inside, 0.0).to(tl.float32)
+    value *= 1 / tl.sqrt(squares / size + eps)
+    value *= tl.load(gain + at, inside, 0.0).to(tl.float32)
+    tl.store(out + row * size + at, value.to(out.dtype.element_ty), inside)
 
 
 @triton.jit
-def _attend(
-    queries, memory, place, part, peak, weight, rows, shared, scale,
-    key_stride, head_stride,
-    splits: tl.constexpr, size: tl.constexpr,
-    tile_rows: tl.constexpr, tile_slots: tl.constexpr,
+def _rotated(source, inside, position, cos, sin, size: tl.constexpr):
+    """One head of the rows at ``source``, rotated by the angles of their positions."""
+    at = tl.arange(0, size)[None, :]
+    there = inside[:, None]
+    value = tl.load(source[:, None] + at, there, 0.0)
+    swapped = tl.load(source[:, None] + (at + size // 2) % size, there, 0.0)
+    angle = position[:, None] * size + at
+    # The table negates the first half of the sines (see `decoder._rotary`).
+    c = tl.load(cos + angle, there, 0.0).to(tl.float32)
+    s = tl.load(sin + angle, there, 0.0).to(tl.float32)
+    return (value.to(tl.float32) * c + swapped.to(tl.float32) * s).to(value.dtype)
+
+
+@triton.jit
+def _own(source, there, position, cos, sin, kv_heads: tl.constexpr, size: tl.constexpr):
+    """Keys, rotated, and values of the forward's own rows."""
+    at = tl.arange(0, size)[None, :]
+    k = _rotated(source, there, position, cos, sin, size)
+    return k, tl.load(source[:, None] + kv_heads * size + at, there[:, None], 0.0)
+
+
+@triton.jit
+def _absorb(q, k, v, seen, scale, top, total, acc):
+    """Take some more slots into the running softmax."""
+    scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
+    scores = tl.where(seen, scores, -1e30)
+    higher = tl.maximum(top, tl.max(scores, 1))
+    p = tl.where(seen, tl.exp(scores - higher[:, None]), 0.0)
+    shrink = tl.exp(top - higher)
+    total = total * shrink + tl.sum(p, 1)
+    acc = acc * shrink[:, None] + tl.dot(p.to(v.dtype), v, input_precision="ieee")
+    return higher, total, acc
+
+
+@triton.jit
+def _merged(
+    tops, weights, part, mine,
+    splits: tl.constexpr, tile_rows: tl.constexpr, size: tl.constexpr,
 ):  # fmt: skip
-    """One tile of query rows over one part of the slots: an unnormalised sum and its weights."""
-    kv_head, tile, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    first, causal_rows = tl.load(place), tl.load(place + 1)
-    end = first + tl.load(place + 2)
-    row = tile * tile_rows + tl.arange(0, tile_rows)
-    inside = row < shared
-    at = tl.arange(0, size)
-    q = tl.load(
-        queries + (kv_head * shared + row[:, None]) * size + at[None, :], inside[:, None], 0.0
-    )
-    last = tl.where(row % rows < causal_rows, first + row % rows, end - 1)
-    chunk = tl.cdiv(tl.cdiv(end, splits), tile_slots) * tile_slots
-    low = split * chunk
-    high = tl.minimum(low + chunk, end)
-    m = tl.full((tile_rows,), -1e30, tl.float32)
+    """The softmax sums of all parts of the slots as one; past L1, which may hold older ones."""
+    at = tl.arange(0, size)[None, :]
+    top = tl.load(tops + mine, cache_modifier=".cg")
+    for n in tl.static_range(1, splits):
+        top = tl.maximum(top, tl.load(tops + mine + n * tile_rows, cache_modifier=".cg"))
     total = tl.zeros((tile_rows,), tl.float32)
     acc = tl.zeros((tile_rows, size), tl.float32)
+    for n in tl.static_range(splits):
+        other = mine + n * tile_rows
+        factor = tl.exp(tl.load(tops + other, cache_modifier=".cg") - top)
+        total += factor * tl.load(weights + other, cache_modifier=".cg")
+        acc += factor[:, None] * tl.load(part + other[:, None] * size + at, cache_modifier=".cg")
+    return acc / total[:, None]
+
+
+@triton.jit
+def _ask(keys, low, high, key_stride, size: tl.constexpr):
+    """Ask for keys and values of slots ``low`` to ``high``."""
+    width: tl.constexpr = keys.dtype.element_ty.primitive_bitwidth // 8
+    if low < high:
+        both = tl.arange(0, 2)
+        ahead(keys + low * size + both * key_stride, both * 0 + (high - low) * size * width)
+
+
+@triton.jit(do_not_specialize=["rows", "shared"])
+def _attend(
+    qkv, cos, sin, place, memory, out, part, tops, weights, counters,
+    rows, shared, scale, key_stride, head_stride,
+    heads: tl.constexpr, kv_heads: tl.constexpr, size: tl.constexpr,
+    splits: tl.constexpr, tile_rows: tl.constexpr, tile_slots: tl.constexpr,
+    tile_new: tl.constexpr, hopper: tl.constexpr,
+):  # fmt: skip
+    """One tile of query rows over one part of the slots; the last part to come merges all.
+
+    The rows of the forward themselves are read from ``qkv``, by the last part, which also stores
+    them.
+    """
+    kv_head, tile, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    first = tl.load(place).to(tl.int32)
+    causal_rows, count = tl.load(place + 1).to(tl.int32), tl.load(place + 2).to(tl.int32)
+    chunk = tl.cdiv(tl.cdiv(first, splits), tile_slots) * tile_slots
+    low = split * chunk
+    high = tl.minimum(low + chunk, first)
+    at = tl.arange(0, size)[None, :]
     keys = memory + kv_head * head_stride
     values = keys + key_stride
-    slot0 = low
-    while slot0 < high:
+    if hopper:
+        begin()
+        _ask(keys, low, high, key_stride, size)
+        wait()
+    width_in = (heads + 2 * kv_heads) * size
+    index = tile * tile_rows + tl.arange(0, tile_rows)
+    inside, token = index < shared, index % rows
+    head = kv_head * (heads // kv_heads) + index // rows
+    q = _rotated(qkv + token * width_in + head * size, inside, first + token, cos, sin, size)
+    top = tl.full((tile_rows,), -1e30, tl.float32)
+    total = tl.zeros((tile_rows,), tl.float32)
+    acc = tl.zeros((tile_rows, size), tl.float32)
+    for slot0 in range(low, high, tile_slots):
         slot = slot0 + tl.arange(0, tile_slots)
         there = slot < high
-        k = tl.load(keys + slot[:, None] * size + at[None, :], there[:, None], 0.0)
-        v = tl.load(values + slot[:, None] * size + at[None, :], there[:, None], 0.0)
-        scores = tl.dot(q, tl.trans(k)) * scale
-        seen = there[None, :] & (slot[None, :] <= last[:, None])
-        scores = tl.where(seen, scores, -1e30)
-        m_new = tl.maximum(m, tl.max(scores, 1))
-        p = tl.where(seen, tl.exp(scores - m_new[:, None]), 0.0)
-        shrink = tl.exp(m - m_new)
-        total = total * shrink + tl.sum(p, 1)
-        acc = acc * shrink[:, None] + tl.dot(p.to(v.dtype), v)
-        m = m_new
-        slot0 += tile_slots
-    out = (split * tl.num_programs(0) + kv_head) * shared + row
-    tl.store(peak + out, m, inside)
-    tl.store(weight + out, total, inside)
-    tl.store(part + out[:, None] * size + at[None, :], acc, inside[:, None])
+        k = tl.load(keys + slot[:, None] * size + at, there[:, None], 0.0)
+        v = tl.load(values + slot[:, None] * size + at, there[:, None], 0.0)
+        top, total, acc = _absorb(q, k, v, there[None, :], scale, top, total, acc)
+    if split == splits - 1:
+        new = tl.arange(0, tile_new)
+        there = new < count
+        source = qkv + (heads + kv_head) * size + new * width_in
+        k, v = _own(source, there, first + new, cos, sin, kv_heads, size)
+        if tile == 0:
+            slot = (first + new)[:, None] * size + at
+            tl.store(keys + slot, k, there[:, None])
+            tl.store(values + slot, v, there[:, None])
+        last = tl.where(token < causal_rows, token, count - 1)
+        seen = there[None, :] & (new[None, :] <= last[:, None])
+        top, total, acc = _absorb(q, k, v, seen, scale, top, total, acc)
+    unit = kv_head * tl.num_programs(1) + tile
+    mine = unit * splits * tile_rows + tl.arange(0, tile_rows)
+    tl.store(tops + mine + split * tile_rows, top)
+    tl.store(weights + mine + split * tile_rows, total)
+    tl.store(part + (mine + split * tile_rows)[:, None] * size + at, acc)
+    tl.debug_barrier()
+    if tl.atomic_add(counters + unit, 1) == splits - 1:
+        tl.store(counters + unit, 0)
+        y = _merged(tops, weights, part, mine, splits, tile_rows, size)
+        target = (token * heads + head) * size
+        tl.store(out + target[:, None] + at, y.to(out.dtype.element_ty), inside[:, None])
 
 
-@triton.jit
-def _merge(
-    part, peak, weight, out, rows, shared,
-    heads: tl.constexpr, splits: tl.constexpr, size: tl.constexpr,
-):  # fmt: skip
-    """Merge the parts of one query row; write it where its token and head stand."""
-    index = tl.program_id(0)
-    kv_heads = tl.num_programs(0) // shared
-    split = tl.arange(0, splits)
-    at = tl.arange(0, size)
-    source = split * kv_heads * shared + index
-    m = tl.load(peak + source)
-    factor = tl.exp(m - tl.max(m, 0))
-    total = tl.sum(tl.load(weight + source) * factor, 0)
-    acc = tl.load(part + source[:, None] * size + at[None, :])
-    y = tl.sum(acc * factor[:, None], 0) / total
-    head, row = index // rows, index % rows
-    tl.store(out + (row * heads + head) * size + at, y.to(out.dtype.element_ty))
+def embed(
+    products: Products,
+    ids: Tensor,
+    table: Tensor,
+    scale: Tensor | None,
+    gain: Tensor,
+    parts: int,
+) -> Stream:
+    """The embeddings of ``ids (T,)``; rows of ``table (V, D)`` have a ``scale`` each, or none."""
+    rows, size = padded(len(ids)), table.shape[1]
+    x = torch.empty((rows, size), dtype=gain.dtype, device=ids.device)
+    sums = torch.empty((parts, rows), dtype=torch.float32, device=ids.device)
+    stream = Stream(x, torch.empty_like(x), sums)
+    _embed[(rows,)](
+        ids, table, scale, gain, x, stream.scaled, sums, len(ids), size, parts,
+        triton.next_power_of_2(size), products.hopper,
+    )  # fmt: skip
+    return stream
 
 
-@triton.jit
-def _gate(gate_up, out, size, block: tl.constexpr):
-    """``silu(gate) * up`` of one row's tile."""
-    row, tile = tl.program_id(0), tl.program_id(1)
-    at = tile * block + tl.arange(0, block)
-    inside = at < size
-    gate = tl.load(gate_up + row * 2 * size + at, inside, 0.0).to(tl.float32)
-    up = tl.load(gate_up + row * 2 * size + size + at, inside, 0.0).to(tl.float32)
-    silu = (gate * tl.sigmoid(gate)).to(out.dtype.element_ty).to(tl.float32)
-    tl.store(out + row * size + at, (silu * up).to(out.dtype.element_ty), inside)
-
-
-def add_norm(x: Tensor, delta: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Add ``delta`` to ``x (T, D)`` in place; return the weighted RMS norm of the sum."""
-    out = torch.empty_like(x)
-    size = x.shape[1]
-    _add_norm[(len(x),)](x, delta, weight, out, eps, size, triton.next_power_of_2(size))
-    return out
-
-
-def gate(gate_up: Tensor) -> Tensor:
-    """``(T, 2 F)`` to ``silu(first half) * second half``, ``(T, F)``."""
-    rows, size = len(gate_up), gate_up.shape[1] // 2
-    out = torch.empty((rows, size), dtype=gate_up.dtype, device=gate_up.device)
-    _gate[(rows, triton.cdiv(size, 1024))](gate_up, out, size, 1024)
+def norm(products: Products, stream: Stream, rows: int, gain: Tensor, eps: float) -> Tensor:
+    """The norm of the first ``rows`` rows."""
+    size = stream.x.shape[1]
+    out = torch.empty((rows, size), dtype=gain.dtype, device=gain.device)
+    _norm[(rows,)](
+        stream.x, stream.sums, gain, out, size, eps, len(stream.sums), len(stream.x),
+        triton.next_power_of_2(size), products.hopper, **options(4, 1, early=products.hopper),
+    )  # fmt: skip
     return out
 
 
 def attention(
+    products: Products,
     qkv: Tensor,
     memory: Tensor,
     place: Tensor,
     cos: Tensor,
     sin: Tensor,
     *,
+    rows: int,
     heads: int,
 ) -> Tensor:
-    """Rotate, store and attend for ``T`` rows behind the cached slots.
+    """Rotate, store and attend for ``rows`` rows behind the cached slots.
 
     Parameters
     ----------
     qkv
-        ``(T, (heads + 2 kv_heads) * head_dim)``, contiguous.
+        ``(T, (heads + 2 kv_heads) * head_dim)``, contiguous; ``rows`` of its rows count.
     memory
         ``(2, kv_heads, slots, head_dim)``; the rows' keys and values are written from their
         first slot on.
     place
-        ``(3,)`` int64 on the device, see `fused.fused_forward`.
+        ``(3,)`` int64 on the device, see `FusedDecoder.forward`.
     cos, sin
         ``(positions, head_dim)``.
 
@@ -192,19 +265,17 @@ def attention(
         ``(T, heads * head_dim)``.
     """
     _, kv_heads, _, size = memory.shape
-    rows = len(qkv)
     shared = heads // kv_heads * rows
-    queries = torch.empty((heads, rows, size), dtype=qkv.dtype, device=qkv.device)
-    strides = memory.stride(0), memory.stride(1)
-    _rotate_store[(rows, heads + 2 * kv_heads)](
-        qkv, cos, sin, place, memory, queries, rows, *strides, heads, kv_heads, size // 2
-    )
-    part = torch.empty((SPLITS, kv_heads * shared, size), dtype=torch.float32, device=qkv.device)
-    peak = torch.empty((2, SPLITS, kv_heads * shared), dtype=torch.float32, device=qkv.device)
-    _attend[(kv_heads, triton.cdiv(shared, TILE_ROWS), SPLITS)](
-        queries, memory, place, part, peak[0], peak[1], rows, shared, size**-0.5, *strides,
-        SPLITS, size, TILE_ROWS, TILE_SLOTS,
+    tile_rows = min(TILE_ROWS, padded(shared))
+    tiles = triton.cdiv(shared, tile_rows)
+    parts = kv_heads * tiles * SPLITS * tile_rows
+    part = torch.empty((parts, size), dtype=torch.float32, device=qkv.device)
+    tops = torch.empty((2, parts), dtype=torch.float32, device=qkv.device)
+    out = torch.empty((len(qkv), heads * size), dtype=qkv.dtype, device=qkv.device)
+    _attend[(kv_heads, tiles, SPLITS)](
+        qkv, cos, sin, place, memory, out, part, tops[0], tops[1], products.counters,
+        rows, shared, size**-0.5, memory.stride(0), memory.stride(1),
+        heads, kv_heads, size, SPLITS, tile_rows, TILE_SLOTS,
+        len(qkv), products.hopper, **options(4, 3, early=products.hopper),
     )  # fmt: skip
-    out = torch.empty((rows, heads * size), dtype=qkv.dtype, device=qkv.device)
-    _merge[(kv_heads * shared,)](part, peak[0], peak[1], out, rows, shared, heads, SPLITS, size)
     return out

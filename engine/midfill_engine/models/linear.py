@@ -1,4 +1,4 @@
-"""Linear layers at run time: dense, and int8 on CPUs.
+"""Linear layers at run time: dense, int8 on CPUs, small weights on GPUs (`models.packed`).
 
 Owns the choice of kernel for a precision. Knows nothing of decoders or checkpoints.
 """
@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from midfill_engine.device.choose import DTYPES, Precision
+from midfill_engine.device.choose import PACKED, Precision, dtype_of
+from midfill_engine.models.packed import PackedLinear, pack
 from midfill_engine.models.weights import StoredWeight
 
 
@@ -81,8 +82,10 @@ def make_linear(
     weight: StoredWeight, bias: Tensor | None, precision: Precision, device: torch.device
 ) -> Linear:
     """The layer for ``weight`` in ``precision`` on ``device``."""
-    dtype = DTYPES[precision]
+    dtype = dtype_of(precision, device)
     placed = None if bias is None else bias.to(device, dtype)
+    if device.type == "cuda" and precision in PACKED:
+        return PackedLinear(pack(weight, precision, device), placed, dtype)
     if precision == "int8":
         return RowwiseInt8Linear(weight, placed)
     return DenseLinear(weight.dense(dtype, device), placed)

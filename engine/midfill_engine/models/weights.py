@@ -29,13 +29,20 @@ class StoredWeight:
     Attributes
     ----------
     values
-        ``(out, in)`` floating or int8, or ``(out, in / 2)`` uint8 for int4.
+        ``(out, in)`` floating (float8 too) or int8, or ``(out, in / 2)`` uint8 for int4.
     scale
-        ``(out,)`` for int8 rows, ``(out, in / group)`` for groups, ``None`` for dense weights.
+        ``(out,)`` for int8 and float8 rows, ``(out, in / group)`` for groups, ``None`` for dense
+        weights.
     """
 
     values: Tensor
     scale: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(out, in)``."""
+        packing = 2 if self.values.dtype == torch.uint8 else 1
+        return self.values.shape[0], self.values.shape[1] * packing
 
     def dense(self, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
         """The matrix as ``(out, in)`` of ``dtype``, unpacked on ``device``."""
