@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import gzip
 import importlib
 import io
@@ -621,6 +622,7 @@ def main() -> None:
         except Exception:  # noqa: BLE001  (the other sections must not be lost)
             entry["failed"] = traceback.format_exc()[-3000:]
         result["seconds"][name] = round(time.perf_counter() - start, 1)
+        gc.collect()
         torch.cuda.empty_cache()
         print(name, json.dumps(entry), flush=True)
         if args.out:
