@@ -519,7 +519,7 @@ def warm(size: str, precision: str) -> None:
     decoder = random_decoder(geometry(size, layers=1), precision)
     graphs = GraphDecoder(decoder)
     cache = graphs.new_cache()
-    for rows in (1, 32, MOST_ROWS):
+    for rows in (1, 8, 32, MOST_ROWS):
         graphs.forward(torch.zeros(rows, dtype=torch.long, device=DEVICE), cache, 100)
     for rows in (1, 20, MOST_ROWS):
         hidden = torch.zeros(rows, decoder.config.hidden_size, device=DEVICE, dtype=torch.bfloat16)
