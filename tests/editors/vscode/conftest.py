@@ -19,6 +19,8 @@ from tests.editors.vscode.workbench import CodeServer, Installation, Window, bro
 from tests.fake_engine import FakeEngine, fill, middle
 
 OUTPUT = Path(__file__).parents[1] / "output" / "vscode"
+LATENCY = OUTPUT / "latency.json"
+measured: dict[str, dict[str, Any]] = {}
 
 
 @pytest.fixture(scope="session")
@@ -60,10 +62,11 @@ class Office:
         return json.loads(path.read_text()).get(f"midfill.{name}")
 
     def record(self, what: str, samples: list[float]) -> None:
-        """Keep a measurement for the closing table."""
-        line = {"editor": "vscode", "what": what, "median_ms": statistics.median(samples)}
-        with (OUTPUT.parent / "latency.json").open("a") as file:
-            file.write(json.dumps(line | {"n": len(samples)}) + "\n")
+        """Keep a measurement in the output folder and for the closing lines."""
+        rounded = [round(sample, 1) for sample in samples]
+        measured[what] = {"median_ms": statistics.median(rounded), "samples_ms": rounded}
+        LATENCY.parent.mkdir(parents=True, exist_ok=True)
+        LATENCY.write_text(json.dumps(measured, indent=1) + "\n")
 
     def outcomes(self, **wanted: str) -> list[dict[str, Any]]:
         """Lines of the language server's journal that say this."""
@@ -127,3 +130,10 @@ async def office(shared_office: Office, request: pytest.FixtureRequest) -> Async
     yield shared_office
     await shared_office.window.keep(OUTPUT / f"{request.node.name}.png")
     await shared_office.window.tidy()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how fast it was."""
+    for what, found in measured.items():
+        median = f"{found['median_ms']:.0f} ms, the median of {len(found['samples_ms'])}"
+        terminalreporter.write_line(f"vscode     key to ghost text, {what}: {median}")

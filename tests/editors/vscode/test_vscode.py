@@ -315,7 +315,7 @@ async def test_two_windows_share_the_engine(office: Office):
 
 
 async def test_latency_from_key_to_ghost_text(office: Office):
-    """Measured for the closing table; a slow machine is no fault."""
+    """Measured for the closing lines; a slow machine is no fault."""
 
     def double(body):
         """Something only after a letter, so that the ghost text vanishes between samples."""
