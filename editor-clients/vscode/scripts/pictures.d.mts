@@ -1,0 +1,2 @@
+export function publicAddress(remote: string): string | undefined;
+export function withoutPictures(markdown: string): string;

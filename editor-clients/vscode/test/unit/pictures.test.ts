@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import test from "node:test";
+import { publicAddress, withoutPictures } from "../../scripts/pictures.mjs";
+
+test("a public remote has an address for pictures, any other has none", () => {
+  const address = "https://github.com/some/where.d/raw/HEAD/editor-clients/vscode";
+  assert.equal(publicAddress("https://github.com/some/where.d.git"), address);
+  assert.equal(publicAddress("git@github.com:some/where.d.git"), address);
+  assert.equal(
+    publicAddress("https://gitlab.com/a/b"),
+    "https://gitlab.com/a/b/-/raw/HEAD/editor-clients/vscode",
+  );
+  assert.equal(publicAddress("/home/somebody/clone"), undefined);
+  assert.equal(publicAddress(""), undefined);
+});
+
+test("pictures of the package go, with their captions; others stay", () => {
+  const text =
+    "one\n\n![A](a.png)\n\n*caption*\n\n* item\n\n  ![B](b.png)\n\n![C](https://c/c.png)\n\nend\n";
+  const left = withoutPictures(text);
+  assert.match(left, /^one\n\n\*For pictures run\* .*\n\n\* item\n\n!\[C\]\(https:.*\)\n\nend\n$/);
+});
+
+test("the README keeps no picture that its package cannot show", () => {
+  const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
+  assert.match(readme, /!\[/);
+  assert.doesNotMatch(withoutPictures(readme), /!\[/);
+});
