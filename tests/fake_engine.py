@@ -28,8 +28,9 @@ def middle(*pieces, reason="end"):
     return Middle("".join(t.text for t in made), made, -0.1, reason)
 
 
-def fill(*middles, reason="end", nfe=3):
-    return Fill(tuple(middles), reason, model="fake", strategy="balanced", nfe=nfe)
+def fill(*middles, reason="end", nfe=3, **figures):
+    made = {"model": "fake", "strategy": "balanced", "nfe": nfe, **figures}
+    return Fill(tuple(middles), reason, **made)
 
 
 class FakeEngine:

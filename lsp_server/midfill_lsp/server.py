@@ -19,7 +19,15 @@ from midfill_lsp import logs
 from midfill_lsp.backend.engine import EngineBackend, import_transport
 from midfill_lsp.backend.openai import ForeignBackend
 from midfill_lsp.documents import path_of
-from midfill_lsp.features import acceptance, completion, copilot, holes, inline_completion, status
+from midfill_lsp.features import (
+    acceptance,
+    completion,
+    copilot,
+    holes,
+    inline_completion,
+    inspector,
+    status,
+)
 from midfill_lsp.journal import Journal
 from midfill_lsp.protocol import MidfillProtocol
 from midfill_lsp.settings import (
@@ -309,7 +317,7 @@ def _register(server: MidfillServer) -> None:
     def session() -> Session:
         return server.session
 
-    for feature in (inline_completion, acceptance, status, copilot, holes):
+    for feature in (inline_completion, acceptance, status, inspector, copilot, holes):
         feature.register(server, session)
     _register_life(server)
     _register_documents(server)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from midfill_engine.wire import Silence
     from midfill_lsp.documents import Ask, DocumentSnapshot
+    from midfill_lsp.suggest.trace import Answer
 
     Outcome = tuple[Suggestion, ...] | Silence
 
@@ -71,8 +72,7 @@ class DocumentState:
     live: Live | None = None
     ahead: Live | None = None
     turn: int = 0
-    silence: Silence | None = None
-    silence_version: int = 0
+    answer: Answer | None = None
     shown_after: str = field(default="", repr=False)
     shown: str = field(default="", repr=False)
 

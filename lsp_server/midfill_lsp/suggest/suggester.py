@@ -22,6 +22,7 @@ from midfill_lsp.suggest import newlines
 from midfill_lsp.suggest.live import DocumentState, Live
 from midfill_lsp.suggest.shown import Suggestion
 from midfill_lsp.suggest.silence import silence
+from midfill_lsp.suggest.trace import Answer, Traces
 from midfill_lsp.suggest.trigger import Dismissals, Switches, why_not_here, why_off
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Suggester:
         self._running = 0
         self.switches = Switches()
         self.dismissals = Dismissals()
+        self.traces = Traces(clock)
         self.last: Suggestion | None = None
 
     async def suggest(self, ask: Ask) -> Outcome:
@@ -119,15 +121,16 @@ class Suggester:
         outcome = silence("stale") if stale else await self._outcome(ask, document)
         if document.turn != turn or document.version != ask.snapshot.version:
             outcome = silence("stale")
+        ms = (self._clock() - began) * 1000
         if document.turn == turn:
-            document.silence = outcome if isinstance(outcome, Silence) else None
-            document.silence_version = ask.snapshot.version
+            document.answer = Answer(
+                ask.snapshot.uri, ask.snapshot.version, ask.line, ask.explicit, outcome, ms
+            )
         if isinstance(outcome, Silence):
             log.debug("silence", extra={"f": {"code": outcome.code}})
             if outcome.code == "deadline" and not ask.explicit:
                 self._try_again(ask, document)
             return outcome
-        ms = (self._clock() - began) * 1000
         timed = tuple(replace(suggestion, ms=ms) for suggestion in outcome)
         self.last = timed[0]
         document.show(ask.snapshot, timed[0].text)
@@ -148,10 +151,15 @@ class Suggester:
 
     def why(self, uri: str) -> tuple[Silence, int] | None:
         """Why the last question about a document was answered by nothing, at which version."""
-        document = self._documents.get(uri)
-        if document is None or document.silence is None:
+        answer = self.answer(uri)
+        if answer is None or not isinstance(answer.outcome, Silence):
             return None
-        return document.silence, document.silence_version
+        return answer.outcome, answer.version
+
+    def answer(self, uri: str) -> Answer | None:
+        """How the last question about a document was answered."""
+        document = self._documents.get(uri)
+        return document.answer if document is not None else None
 
     def changed(self, uri: str, version: int, text: str, edits: Sequence[LineEdit] | None) -> None:
         """A document changed: stop what the change makes pointless."""
@@ -163,6 +171,7 @@ class Suggester:
     def closed(self, uri: str) -> None:
         """Forget a document and stop its work."""
         self.dismissals.closed(uri)
+        self.traces.closed(uri)
         document = self._documents.pop(uri, None)
         if document is not None:
             document.stop()
@@ -290,17 +299,19 @@ class Suggester:
         if (why := _why_not_in(window.scope.kind, settings)) and not live.ask.explicit:
             return why
         live.newlines = newlines.Newlines.of(window)
-
-        def on_draft(draft: Draft) -> None:
-            live.draft = live.newlines.restored(draft.text)
-            self._on_draft(live, draft)
-
         draft = "" if live.ahead or live.ask.explicit else document.expected(snapshot)
         request = replace(
             _request(live, newlines.plain(window), document.session, settings),
             draft=newlines.lf(draft),
             single_line=not settings.multiline or surroundings.single_line(window),
         )
+        trace = self.traces.begin(live.ask, request, ahead=live.ahead)
+
+        def on_draft(draft: Draft) -> None:
+            trace.step(draft)
+            live.draft = live.newlines.restored(draft.text)
+            self._on_draft(live, draft)
+
         try:
             fill = await self._counted(live, self.backend.fill(request, on_draft))
         except EngineUnavailable as error:
@@ -309,6 +320,7 @@ class Suggester:
             log.warning("fill refused", extra={"f": {"code": error.code}})
             return silence("engine-down", str(error))
         outcome = self._shaped(fill, window, live, settings)
+        trace.end(fill, outcome)
         if not isinstance(outcome, Silence):
             document.known.remember(snapshot.text, snapshot.offset, outcome)
         return outcome
