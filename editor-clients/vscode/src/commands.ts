@@ -16,6 +16,7 @@ export interface Surroundings {
   /** Look for the program again and start over. */
   readonly restart: () => Promise<void>;
   readonly install: () => Promise<void>;
+  readonly inspect: () => void;
   readonly setStatus: (status: protocol.Status) => void;
   /** Why the document shows nothing from now on; `undefined` when that is over. */
   readonly setReason: (document: vscode.TextDocument, code?: string, message?: string) => void;
@@ -25,6 +26,7 @@ export function registerCommands(around: Surroundings): vscode.Disposable[] {
   const table: Record<string, () => unknown> = {
     complete: () => vscode.commands.executeCommand("editor.action.inlineSuggest.trigger"),
     why: () => why(around),
+    inspect: () => inspect(around),
     snooze: () => snooze(around),
     toggleLanguage: () => toggleLanguage(around),
     toggleWorkspace,
@@ -61,9 +63,14 @@ async function why(around: Surroundings): Promise<void> {
   });
   const message = reason?.message ?? "The last request in this file showed a suggestion.";
   const again = "Complete Now";
-  const choice = await vscode.window.showInformationMessage(message, again, "Show Log");
+  const inspector = "Open Inspector";
+  const choice = await vscode.window.showInformationMessage(message, again, inspector);
   if (choice === again) await vscode.commands.executeCommand("midfill.complete");
-  else if (choice) around.log.show();
+  else if (choice) around.inspect();
+}
+
+async function inspect(around: Surroundings): Promise<void> {
+  if (await connected(around)) around.inspect();
 }
 
 async function snooze(around: Surroundings): Promise<void> {
@@ -202,6 +209,7 @@ async function menu(): Promise<void> {
   const entries: [command: string, label: string][] = [
     ["complete", "$(sparkle) Complete Now"],
     ["why", "$(question) Why Nothing?"],
+    ["inspect", "$(search) Open Inspector"],
     ["snooze", "$(debug-pause) Snooze …"],
     ["toggleLanguage", "$(symbol-keyword) Switch On or Off for This Language"],
     ["toggleWorkspace", "$(folder) Switch On or Off in This Workspace"],

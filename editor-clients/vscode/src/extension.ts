@@ -6,6 +6,7 @@ import { registerCommands } from "./commands.ts";
 import { Confidence } from "./confidence.ts";
 import { findServer, type Found } from "./find.ts";
 import { Ghost, PART_ACCEPTED_COMMAND } from "./ghost.ts";
+import { Inspector } from "./inspector.ts";
 import { offerInstall } from "./install.ts";
 import * as protocol from "./protocol.ts";
 import { SECTION, clientSettings, settingNames } from "./settings.ts";
@@ -27,7 +28,9 @@ class Midfill implements vscode.Disposable {
   });
   private readonly ghost = new Ghost(this.shown, this.confidence, this.client.bind(this), (it) => {
     this.status.setReason(it);
+    this.inspector.refresh();
   });
+  private readonly inspector = new Inspector(this.client.bind(this));
   private readonly server: Server;
   private readonly environment: string;
   private readonly subscriptions: vscode.Disposable[];
@@ -46,6 +49,7 @@ class Midfill implements vscode.Disposable {
         });
         client.onNotification(protocol.silence, (it) => {
           this.status.setSilence(it);
+          this.inspector.refresh();
         });
         client.onNotification(protocol.draft, (it) => {
           this.confidence.showDraft(it);
@@ -84,6 +88,9 @@ class Midfill implements vscode.Disposable {
         program: () => this.program,
         restart: () => this.start(),
         install: () => this.install(),
+        inspect: () => {
+          this.inspector.open();
+        },
         setStatus: (it) => {
           this.status.setStatus(it);
         },
@@ -100,6 +107,7 @@ class Midfill implements vscode.Disposable {
       this.server,
       this.shown,
       this.confidence,
+      this.inspector,
       this.status,
       this.log,
     ];

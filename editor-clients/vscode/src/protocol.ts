@@ -49,6 +49,55 @@ export interface Acceptance {
   source: string;
 }
 
+/** A token as the inspector sees it. */
+export type InspectedToken = [text: string, confidence: number, committed: 0 | 1];
+
+/** What a question was answered; `shown` or, when nothing was, `code` and `message`. */
+export interface Inspection {
+  answer: {
+    version: number;
+    line: number;
+    explicit: boolean;
+    ms: number;
+    source?: string;
+    shown?: InspectedToken[][];
+    code?: string;
+    message?: string;
+  };
+  request: InspectedRequest | null;
+}
+
+/** A request to the engine: what was sent, each denoising step, what came back. */
+export interface InspectedRequest {
+  ahead: boolean;
+  context: {
+    path: string;
+    language: string;
+    snippets: { path: string; text: string }[];
+    prefix: string;
+    suffix: string;
+    draft: string;
+  };
+  parameters: Record<string, unknown>;
+  drafts: { step: number; ms: number; tokens: InspectedToken[] }[];
+  fill: {
+    model: string;
+    strategy: string;
+    finish_reason: string;
+    nfe: number;
+    tokens_per_forward: number;
+    prompt_tokens: number;
+    cached_tokens: number;
+    completion_tokens: number;
+    queue_ms: number;
+    prefill_ms: number;
+    denoise_ms: number;
+    total_ms: number;
+    notes: string[];
+    middles: { score: number; finish_reason: string; tokens: InspectedToken[] }[];
+  } | null;
+}
+
 export type AcceptKind = "all" | "word" | "line" | "sure";
 
 export const ACCEPTED_COMMAND = "midfill.accepted";
@@ -71,6 +120,11 @@ export const why = new RequestType<
   { code: string; message: string; at_version: number } | null,
   void
 >("midfill/why");
+export const inspect = new RequestType<
+  { textDocument: TextDocumentIdentifier },
+  Inspection | null,
+  void
+>("midfill/inspect");
 export const getStatus = new RequestType<Record<string, never>, Status, void>("midfill/status/get");
 export const snooze = new RequestType<{ minutes: number }, Status, void>("midfill/snooze");
 export const fillHoles = new RequestType<

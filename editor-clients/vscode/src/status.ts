@@ -5,6 +5,7 @@ import { lastFigures, reasonLabel, statusText, type Phase } from "./reasons.ts";
 
 const LINKS: [command: string, title: string][] = [
   ["midfill.why", "Why nothing?"],
+  ["midfill.inspect", "Inspector"],
   ["midfill.snooze", "Snooze"],
   ["midfill.showLog", "Log"],
   ["midfill.doctor", "Doctor"],

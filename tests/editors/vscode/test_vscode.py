@@ -248,6 +248,24 @@ async def test_the_status_says_why_nothing_is_shown(office: Office):
     await office.window.reads("nothing to add here")
 
 
+async def test_the_inspector_follows_the_last_request(office: Office):
+    office.engine.drafts = ["s·····s)", "um(<b>numbers"]
+    office.answers("um(", ("<b>numbers", 0.4), ")", nfe=4, prompt_tokens=90, cached_tokens=80)
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Open Inspector")
+    await office.window.type("s")
+    page = await office.window.panel()
+    await page.wait_for_selector("text=90, of which 80 were cached")
+    await page.wait_for_selector('span.guess[title="0.40"]:text("<b>numbers")')
+    await page.wait_for_selector("table.steps tr:nth-child(2) :text('um(<b>numbers')")
+    await page.wait_for_selector(".segment:has-text('total = s')")
+    await office.window.keep(office.output / "inspector.png")
+    office.answers("")
+    await office.window.type("q")
+    await page.wait_for_selector("text=The model has nothing to add here.")
+    await office.window.command("View: Close Editors in Other Groups")
+
+
 async def test_holes_in_a_file_are_filled(office: Office):
     office.engine.answer = lambda body: fill(middle("b" if "a = 1" in body["suffix"] else "0"))
     await office.edit("x = ___\ny = ___\na = 1\n", (0, 0))

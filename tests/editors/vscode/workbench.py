@@ -303,6 +303,17 @@ class Window:
             f'.notifications-toasts .notification-list-item:has-text("{text}")'
         )
 
+    async def panel(self) -> Any:
+        """The document of a page that an extension shows beside the editor."""
+        shown: list[Any] = []
+
+        async def there() -> bool:
+            shown[:] = [frame for frame in self.page.frames if "/fake.html" in frame.url]
+            return bool(shown)
+
+        await until("a page", there)
+        return shown[-1]
+
     async def _wait(self, what: str, look: Any, text: str, *, exact: bool = True) -> None:
         seen = ""
 
