@@ -8,8 +8,8 @@ import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import { say } from "./commands.ts";
 import * as protocol from "./protocol.ts";
-import type { Shown } from "./shown.ts";
-import { sureEnd } from "./suggestion.ts";
+import type { Current, Shown } from "./shown.ts";
+import { consumed, parted, sureEnd } from "./suggestion.ts";
 
 const SUGGEST = "editor.action.inlineSuggest";
 
@@ -33,43 +33,54 @@ export function registerAccepting(parts: Parts): vscode.Disposable[] {
   );
 }
 
+/** Of the suggestion that was last accepted in part, how much. */
+let part = { id: "", length: 0 };
+
 async function acceptPart(
   { shown, client }: Parts,
   kind: protocol.AcceptKind,
   command: string,
 ): Promise<void> {
   const before = shown.current();
+  const editor = vscode.window.activeTextEditor;
   await vscode.commands.executeCommand(command);
-  const after = shown.current();
-  if (!before || after?.suggestion.id !== before.suggestion.id) return;
-  if (after.taken > before.taken) {
-    await client()?.sendNotification(protocol.didAccept, {
-      id: after.suggestion.id,
-      kind,
-      length: after.taken,
-    });
-  }
+  if (!before || editor?.document !== before.document) return;
+  // The text tells, for by now there may be a new answer that counts from another start.
+  const inserted = new vscode.Range(before.cursor, editor.selection.active);
+  const rest = before.suggestion.text.slice(before.taken);
+  const length = consumed(rest, editor.document.getText(inserted));
+  if (length) await tellPart(client, before, kind, length);
+}
+
+/** Lengths are told from the suggestion's start; a later part adds to those before it. */
+async function tellPart(
+  client: Parts["client"],
+  { suggestion: { id }, taken }: Current,
+  kind: protocol.AcceptKind,
+  length: number,
+): Promise<void> {
+  part = { id, length: (part.id === id ? part.length : taken) + length };
+  await client()?.sendNotification(protocol.didAccept, { kind, ...part });
 }
 
 async function acceptSure({ shown, client }: Parts): Promise<void> {
   const current = shown.current();
   const editor = vscode.window.activeTextEditor;
   if (!current || !editor) return;
-  const { suggestion, taken, cursor } = current;
+  const { document, suggestion, taken, cursor, replaced } = current;
   const end = sureEnd(suggestion);
   if (end >= suggestion.text.length) {
     await vscode.commands.executeCommand(`${SUGGEST}.commit`);
   } else if (end <= taken) {
     say("the very next token is unsure");
   } else {
+    const { ghost, replaces } = parted(suggestion, { taken, end, replaced });
+    const after = new vscode.Range(cursor, cursor.translate(0, replaced.length));
+    const there = replaces && document.getText(after) === replaced;
     await editor.edit((edit) => {
-      edit.insert(cursor, suggestion.text.slice(taken, end));
+      edit.replace(there ? after : new vscode.Range(cursor, cursor), ghost);
     });
-    await client()?.sendNotification(protocol.didAccept, {
-      id: suggestion.id,
-      kind: "sure",
-      length: end,
-    });
+    await tellPart(client, current, "sure", end - taken);
   }
 }
 

@@ -9,13 +9,21 @@ import type { Confidence } from "./confidence.ts";
 import * as protocol from "./protocol.ts";
 import { clientSettings } from "./settings.ts";
 import { suggestionOf, type Shown } from "./shown.ts";
-import { consumed, cutAt, type Suggestion } from "./suggestion.ts";
+import { consumed, cutAt, parted, type Suggestion } from "./suggestion.ts";
 
 /** Runs after VS Code accepted a sure part whose unsure tail we drew. */
 export const PART_ACCEPTED_COMMAND = "midfill.partAccepted";
 
 type Items = vscode.InlineCompletionItem[];
 type Result = Items | vscode.InlineCompletionList | null | undefined;
+
+/** Where an answer is for: `replaced` stands after the position and gives way to it. */
+interface Spot {
+  readonly document: vscode.TextDocument;
+  readonly start: vscode.Position;
+  readonly position: vscode.Position;
+  readonly replaced: string;
+}
 
 export class Ghost {
   constructor(
@@ -44,30 +52,32 @@ export class Ghost {
     }
     const start = first.range?.start ?? position;
     const known = items.map(suggestionOf).filter((item) => item !== undefined);
-    this.shown.set(document, start, known);
+    const end = first.range?.end ?? position;
+    // The range of a menu entry is not ours to cut.
+    const mine = context.selectedCompletionInfo === undefined && end.isAfter(position);
+    const replaced = mine ? document.getText(new vscode.Range(position, end)) : "";
+    this.shown.set({ document, start, replaced, items: known });
     this.answered(document);
-    const typed = document.getText(new vscode.Range(start, position));
-    return this.part(items, known, { document, position, typed });
+    return this.part(items, known, { document, start, position, replaced });
   }
 
-  private part(
-    items: Items,
-    [suggestion]: readonly Suggestion[],
-    at: { document: vscode.TextDocument; position: vscode.Position; typed: string },
-  ): Items {
+  private part(items: Items, [suggestion]: readonly Suggestion[], at: Spot): Items {
     const [first, ...others] = items;
+    const typed = at.document.getText(new vscode.Range(at.start, at.position));
     const dim = clientSettings().unsure === "dim" && others.length === 0;
-    const taken = dim && suggestion ? consumed(suggestion.text, at.typed) : undefined;
+    const taken = dim && suggestion ? consumed(suggestion.text, typed) : undefined;
     const end = suggestion && taken !== undefined ? cutAt(suggestion, taken) : undefined;
-    if (!first || !suggestion || end === undefined) {
+    if (!first || !suggestion || taken === undefined || end === undefined) {
       this.confidence.clear(at.document);
       return items;
     }
-    const ghost = suggestion.text.slice(taken, end);
+    const { ghost, tail, replaces } = parted(suggestion, { taken, end, replaced: at.replaced });
     // Behind a ghost text of several lines nothing can be drawn; the tail then comes with Tab.
-    const tail = /[\r\n]/.test(ghost) ? "" : suggestion.text.slice(end);
-    this.confidence.showTail(at.document, at.position, { ghost, tail });
-    const sure = new vscode.InlineCompletionItem(suggestion.text.slice(0, end), first.range);
+    const drawn = /[\r\n]/.test(ghost) ? "" : tail;
+    this.confidence.showTail(at.document, at.position, { ghost, tail: drawn });
+    const kept = replaces || at.replaced === "";
+    const range = kept ? first.range : first.range?.with(undefined, at.position);
+    const sure = new vscode.InlineCompletionItem(suggestion.text.slice(0, end), range);
     sure.command = {
       command: PART_ACCEPTED_COMMAND,
       title: "Accepted",

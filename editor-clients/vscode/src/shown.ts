@@ -15,6 +15,8 @@ interface Answer {
   readonly document: vscode.TextDocument;
   /** Start of the range that the items replace. */
   readonly start: vscode.Position;
+  /** Text after the cursor that they replace as well. */
+  readonly replaced: string;
   readonly items: readonly Suggestion[];
 }
 
@@ -25,6 +27,8 @@ export interface Current {
   readonly cursor: vscode.Position;
   readonly suggestion: Suggestion;
   readonly taken: number;
+  /** Text after the cursor that the whole suggestion takes the place of. */
+  readonly replaced: string;
 }
 
 export class Shown implements vscode.Disposable {
@@ -47,13 +51,13 @@ export class Shown implements vscode.Disposable {
   }
 
   /** Remember an answer; items that other extensions' middleware made are not ours. */
-  set(document: vscode.TextDocument, start: vscode.Position, items: readonly Suggestion[]): void {
+  set(answer: Answer): void {
     const selected = this.answer?.items[this.index]?.id;
     if (this.answer === undefined) announce(true);
-    this.answer = { document, start, items };
+    this.answer = answer;
     this.index = Math.max(
       0,
-      items.findIndex((item) => item.id === selected),
+      answer.items.findIndex((item) => item.id === selected),
     );
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
@@ -80,11 +84,13 @@ export class Shown implements vscode.Disposable {
     const editor = vscode.window.activeTextEditor;
     const suggestion = this.answer?.items[this.index];
     if (!this.answer || !suggestion || editor?.document !== this.answer.document) return undefined;
-    const { document, start } = this.answer;
+    const { document, start, replaced } = this.answer;
     const cursor = editor.selection.active;
     if (cursor.isBefore(start)) return undefined;
     const taken = consumed(suggestion.text, document.getText(new vscode.Range(start, cursor)));
-    return taken === undefined ? undefined : { document, start, cursor, suggestion, taken };
+    return taken === undefined
+      ? undefined
+      : { document, start, cursor, suggestion, taken, replaced };
   }
 
   dispose(): void {

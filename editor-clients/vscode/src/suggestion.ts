@@ -55,6 +55,24 @@ export function cutAt(suggestion: Suggestion, typedLength: number): number | und
   return end < suggestion.text.length && end > typedLength ? end : undefined;
 }
 
+/**
+ * The suggestion cut in two at `end`, from `taken` on, where the whole also takes the place of
+ * `replaced`, the text after the cursor (a bracket that the editor closed by itself, mostly).
+ *
+ * `replaces`: the first part contains that text, so it takes its place. Otherwise the text stays
+ * where it is, and of the second part only what comes before it can be drawn in front of it.
+ */
+export function parted(
+  { text }: Suggestion,
+  { taken, end, replaced }: { taken: number; end: number; replaced: string },
+): { ghost: string; tail: string; replaces: boolean } {
+  const ghost = text.slice(taken, end);
+  const rest = text.slice(end);
+  if (replaced === "") return { ghost, tail: rest, replaces: false };
+  if (ghost.includes(replaced)) return { ghost, tail: "", replaces: true };
+  return { ghost, tail: rest.slice(0, Math.max(rest.lastIndexOf(replaced), 0)), replaces: false };
+}
+
 /** One line that stands for a text which may have several. */
 export function oneLine(text: string): string {
   const [first = "", ...rest] = text.split(/\r\n|\n/);

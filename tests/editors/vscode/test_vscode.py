@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +49,19 @@ async def test_typing_along_asks_the_engine_once(office: Office):
     assert len(office.engine.requests) == 1
 
 
+@pytest.mark.parametrize("unsure", ["dim", "plain"])
+async def test_typing_along_never_flickers(office: Office, unsure: str):
+    office.server.configure({"midfill.display.unsure": unsure})
+    office.answers("um + numbers", (" or", 0.3), (" 0", 0.2))
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await until("all of it", lambda: office.window.shows(" or 0"))
+    await office.window.record_frames()
+    await office.window.type("um + n", delay_ms=60)
+    await until("what is left", lambda: office.window.shows("umbers or 0"))
+    assert await office.window.frames() == ["    total = sum + numbers or 0"]
+
+
 async def test_typing_on_cancels_the_running_request(office: Office):
     office.engine.go.clear()
     await office.edit(MEAN, GAP)
@@ -67,9 +82,26 @@ async def test_a_word_is_accepted_and_journaled(office: Office):
     await office.window.sees("numbers[0] + numbers[1]")
     await office.window.press("Control+ArrowRight")
     await office.window.sees("[0] + numbers[1]")
+    await office.window.press("Control+ArrowRight")
+    await office.window.sees("0] + numbers[1]")
     await office.window.press("Tab")
     assert "total = 1 + numbers[0] + numbers[1]\n" in await office.saved()
-    await until("the outcome", lambda: office.outcomes(part="word"))
+    await until("the outcome", lambda: office.outcomes(part="word", outcome="accepted"))
+
+
+async def test_a_line_is_accepted_and_journaled(office: Office):
+    office.answers("um(", "\n        numbers", "\n    )")
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await office.window.sees("um(\n        numbers\n    )")
+    await office.window.press("Control+ArrowDown")
+    await office.window.sees("        numbers\n    )")
+    assert "total = sum(\n" in await office.saved()
+    await office.window.press("Tab")  # before indented ghost text it indents
+    await office.window.sees("numbers\n    )")
+    await office.window.press("Tab")
+    assert "total = sum(\n        numbers\n    )\n" in await office.saved()
+    await until("the outcome", lambda: office.outcomes(part="line", outcome="accepted"))
 
 
 async def test_several_lines_keep_the_line_ends_of_the_file(office: Office):
@@ -82,6 +114,20 @@ async def test_several_lines_keep_the_line_ends_of_the_file(office: Office):
     saved = await office.saved()
     assert "    if not numbers:\r\n        return 0\r\n    total = sum(numbers)\r\n" in saved
     assert "\n" not in saved.replace("\r\n", "")
+
+
+async def test_a_file_of_emoji_and_crlf(office: Office):
+    office.answers('🎉" if 👍', (" else", 0.4), (' "🇪🇺"', 0.4))
+    text = "".join(f'party_{n} = "👩‍👩‍👧 🎉"\r\n' for n in range(300))
+    await office.edit(f'{text}x = "🎉\r\n{text}', (300, 0))
+    await office.window.press("End")
+    await office.window.type("🎉")
+    await office.window.sees('🎉" if 👍')
+    await office.window.press("Alt+End")
+    await office.window.sees(' else "🇪🇺"')
+    await office.window.press("Tab")
+    wanted = f'{text}x = "🎉🎉🎉" if 👍 else "🇪🇺"\r\n{text}'
+    assert await office.saved() == wanted
 
 
 async def test_an_emoji_before_the_cursor_shifts_nothing(office: Office):
@@ -151,6 +197,33 @@ async def test_tab_indents_where_nothing_is_shown_and_takes_menu_entries(office:
     assert await office.saved() == "alphabet = 1\n    alphabet\n"
 
 
+async def test_tab_goes_through_a_snippet(office: Office):
+    pair = {"a pair": {"body": "pair(${1:first}, ${2:second})$0"}}
+    office.server.write(".vscode/pair.code-snippets", json.dumps(pair))
+    office.answers("x", (" or", 0.3))
+    await office.edit("\n", (0, 0))
+    await office.window.command("Snippets: Insert Snippet", "a pair")
+    for text in ("a", "b"):
+        await office.window.type(text)
+        await office.window.press("Tab")
+        assert await office.window.drawn() == ""
+    await office.window.type(";")
+    assert await office.saved() == "pair(a, b);\n"
+
+
+async def test_tab_takes_the_menu_entry_rather_than_the_ghost_text(office: Office):
+    office.server.configure({"editor.quickSuggestions": {"other": "on"}})
+    office.answers(" += 1")
+    await office.edit("alphabet = 1\n\n", (1, 0))
+    await office.window.type("alp")
+    await office.window.page.wait_for_selector(".suggest-widget.visible .monaco-list-row.focused")
+    await office.window.sees("habet += 1")
+    await office.window.press("Tab")
+    await office.window.sees(" += 1")
+    await office.window.press("Tab")
+    assert await office.saved() == "alphabet = 1\nalphabet += 1\n"
+
+
 async def test_a_highlighted_menu_entry_is_continued(office: Office):
     # VS Code's default hides the menu while an extension offers inline suggestions.
     office.server.configure({"editor.quickSuggestions": {"other": "on"}})
@@ -168,6 +241,29 @@ async def test_a_bracket_that_closed_itself_is_not_doubled(office: Office):
     await office.window.type("sum(")
     await office.window.sees("numbers")  # the bracket stands there already
     await office.window.press("Tab")
+    assert "total = sum(numbers)\n" in await office.saved()
+
+
+async def test_a_bracket_that_closed_itself_stays_behind_the_sure_part(office: Office):
+    office.answers("numbers", (" or", 0.3), (" [0])", 0.2))
+    await office.edit(MEAN, GAP)
+    await office.window.type("sum(")
+    await office.window.sees("numbers")
+    await until("the tail", lambda: office.window.shows("numbers or [0]"))
+    await office.window.press("Tab")
+    await office.window.sees(" or [0]")
+    assert "total = sum(numbers)\n" in await office.saved()
+    await office.window.press("Tab")
+    assert "total = sum(numbers or [0])\n" in await office.saved()
+
+
+async def test_the_sure_part_replaces_a_bracket_that_it_contains(office: Office):
+    office.answers("numbers)", (" or", 0.3), (" 0", 0.2))
+    await office.edit(MEAN, GAP)
+    await office.window.type("sum(")
+    await office.window.sees("numbers")
+    office.answers("")
+    await office.window.press("Alt+End")
     assert "total = sum(numbers)\n" in await office.saved()
 
 
@@ -246,6 +342,25 @@ async def test_the_status_says_why_nothing_is_shown(office: Office):
     await office.window.says("nothing to add")
     await office.window.command("Midfill: Why Nothing?")
     await office.window.reads("nothing to add here")
+
+
+async def test_the_tooltip_has_the_time_and_the_forwards_of_the_last_suggestion(office: Office):
+    office.answers("um(numbers)", nfe=7)
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await office.window.sees("um(numbers)")
+    tooltip = await office.window.tooltip()
+    assert re.search(r"Last suggestion: \d+ ms, 7 forwards \(NFE\)", tooltip)
+    assert "fake-model on cpu" in tooltip
+
+
+async def test_the_walkthrough_shows_its_pictures(office: Office):
+    await office.window.command("Welcome: Open Walkthrough", "Get Started with Midfill")
+    page = office.window.page
+    await page.click('.getting-started-step:has-text("Take all of it")')
+    await until("a picture", office.window.has_picture)
+    await office.window.keep(office.output / "walkthrough.png")
+    await page.click(".tab.active .tab-actions .action-label")
 
 
 async def test_the_inspector_follows_the_last_request(office: Office):

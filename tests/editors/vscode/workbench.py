@@ -6,6 +6,7 @@ Owns processes, profiles and what of the workbench's page means what. Knows noth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -184,6 +185,9 @@ class Window:
     def __init__(self, server: CodeServer, page: Any) -> None:
         self.server, self.page = server, page
         self.file: Path | None = None
+        from playwright.async_api import Error
+
+        self._playwright_error = Error
 
     async def open(self, file: Path) -> None:
         """Load the workbench with a file and wait until its text can be clicked."""
@@ -254,6 +258,10 @@ class Window:
         """Text of the status bar item."""
         return _plain(await self.page.evaluate(_STATUS))
 
+    async def shows(self, end: str) -> bool:
+        """Whether the ghost text, with what was drawn after it, ends like this."""
+        return (await self.ghost() + await self.drawn()).endswith(end)
+
     async def shows_nothing(self) -> bool:
         """Whether there is no ghost text."""
         return await self.ghost() == ""
@@ -263,6 +271,22 @@ class Window:
         await self.page.evaluate(_STOPWATCH)
         await self.page.keyboard.press(key)
         return float(await self.page.evaluate("() => window.midfillGhostShown"))
+
+    async def record_frames(self) -> None:
+        """From now on note how each frame shows the cursor's line, and what was drawn after it."""
+        await self.page.evaluate(_RECORD)
+
+    async def frames(self) -> list[str]:
+        """What changed from frame to frame since recording began; ends the recording."""
+        return [_plain(frame) for frame in await self.page.evaluate("() => window.midfillFrames()")]
+
+    async def tooltip(self) -> str:
+        """What the status bar item says when it is pointed at."""
+        await self.page.hover('.statusbar-item[id$="midfill.status"]')
+        shown = await self.page.wait_for_selector(".monaco-hover:visible :text('Midfill')")
+        text = await shown.evaluate("(node) => node.closest('.monaco-hover').textContent")
+        await self.page.mouse.move(1, 1)
+        return _plain(text)
 
     async def saved(self) -> str:
         """The document, read from the disk after saving it."""
@@ -313,6 +337,13 @@ class Window:
 
         await until("a page", there)
         return shown[-1]
+
+    async def has_picture(self) -> bool:
+        """Whether such a page shows a picture."""
+        look = "() => [...document.images].some((image) => image.naturalWidth > 0)"
+        with contextlib.suppress(self._playwright_error):  # pages come and go
+            return bool(await (await self.panel()).evaluate(look))
+        return False
 
     async def _wait(self, what: str, look: Any, text: str, *, exact: bool = True) -> None:
         seen = ""
@@ -368,6 +399,24 @@ _DRAWN = """() => [...document.querySelectorAll(".editor-instance .view-line spa
   .map((node) => getComputedStyle(node, "::after").content)
   .filter((content) => content !== "none" && content !== "normal")
   .map((content) => JSON.parse(content)).join("")"""
+_RECORD = """() => {
+  const frames = [];
+  let going = true;
+  const line = () => {
+    const cursor = document.querySelector(".editor-instance .cursor");
+    const top = cursor && parseFloat(cursor.style.top);
+    const lines = [...document.querySelectorAll(".editor-instance .view-lines .view-line")];
+    return lines.find((node) => parseFloat(node.style.top) === top)?.textContent ?? "";
+  };
+  const drawn = DRAWN;
+  const look = () => {
+    const now = line() + drawn();
+    if (frames.at(-1) !== now) frames.push(now);
+    if (going) requestAnimationFrame(look);
+  };
+  look();
+  window.midfillFrames = () => { going = false; return frames; };
+}""".replace("DRAWN", _DRAWN)
 _STATUS = """() => [...document.querySelectorAll(".statusbar-item")]
   .filter((node) => node.id.endsWith("midfill.status"))
   .map((node) => node.textContent).join("")"""

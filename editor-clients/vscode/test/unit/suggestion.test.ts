@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { consumed, cutAt, oneLine, sureEnd, withDots } from "../../src/suggestion.ts";
+import { consumed, cutAt, oneLine, parted, sureEnd, withDots } from "../../src/suggestion.ts";
 
 const suggestion = (text: string, sure: number) => ({ id: "1", text, sure });
 
@@ -47,4 +47,19 @@ test("uncommitted tokens are dots", () => {
     [4, 0.2, 0],
   ];
   assert.equal(withDots("sum (x)!", tokens), "sum ···!");
+});
+
+test("a bracket that closed itself stays where the sure part does not contain it", () => {
+  const call = suggestion("sum(numbers or [0])", 11);
+  const at = { taken: 4, end: 11 };
+  const part = (replaced: string) => parted(call, { ...at, replaced });
+  assert.deepEqual(part(""), { ghost: "numbers", tail: " or [0])", replaces: false });
+  assert.deepEqual(part(")"), { ghost: "numbers", tail: " or [0]", replaces: false });
+  assert.deepEqual(part("}"), { ghost: "numbers", tail: "", replaces: false });
+});
+
+test("a bracket that closed itself gives way where the sure part contains it", () => {
+  const call = suggestion("sum(a) or b", 6);
+  const part = parted(call, { taken: 4, end: 6, replaced: ")" });
+  assert.deepEqual(part, { ghost: "a)", tail: "", replaces: true });
 });
