@@ -185,6 +185,7 @@ class Window:
     def __init__(self, server: CodeServer, page: Any) -> None:
         self.server, self.page = server, page
         self.file: Path | None = None
+        page.set_default_timeout(PATIENCE_S * 1000)
         from playwright.async_api import Error
 
         self._playwright_error = Error
