@@ -188,6 +188,11 @@ class MidfillProtocol(LanguageServerProtocol):
         snapshot = document.snapshot(position.line, position.character, encoding)
         return Ask(snapshot, line=position.line)
 
+    def _handle_cancel_notification(self, msg_id: Any) -> None:
+        """Stop what still runs. A cancel that crosses its answer is ordinary; pygls warns of it."""
+        if msg_id in self._request_futures:
+            super()._handle_cancel_notification(msg_id)
+
     # Documents ----------------------------------------------------------------------------
 
     @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)

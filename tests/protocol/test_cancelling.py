@@ -18,6 +18,19 @@ async def test_a_cancelled_request_is_answered_and_closes_the_connection(client,
     await engine.closed.wait()
 
 
+async def test_cancelling_what_was_answered_already_is_no_matter_for_the_log(client, caplog):
+    client.open("x = \n")
+    asked = client.ask_inline(0, 4)
+    answer = await client.answer(asked)
+
+    client.notify("$/cancelRequest", {"id": asked})
+    client.notify("$/cancelRequest", {"id": "never asked"})
+    await client.settled()
+
+    assert answer["result"]["items"]
+    assert caplog.records == []
+
+
 async def test_the_same_question_can_be_asked_again_after_a_cancel(client, engine):
     engine.go.clear()
     client.open("x = \n")
