@@ -17,11 +17,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgpack
+from tests.editors.waiting import PATIENCE_S, wait_for
 
 T = TypeVar("T")
-
-# A ceiling for a loaded machine; every wait ends with its condition.
-PATIENCE_S = float(os.environ.get("MIDFILL_PATIENCE_S", "30"))
 
 
 class NeovimError(Exception):
@@ -234,15 +232,12 @@ class Neovim:
 
     def wait(self, condition: Callable[[], T], what: str) -> T:
         """Wait until the condition holds; it is looked at after each redraw and now and then."""
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise AssertionError(f"never happened: {what}\n{self.screen.text()}")
+
+        def look() -> None:
             with self._changed:
                 self._changed.wait(0.02)
+
+        return wait_for(condition, what, look=look, screen=self.screen.text)
 
     def wait_ghost(self, text: str) -> None:
         """Wait until exactly this ghost text is on the screen; blanks at line ends do not count."""

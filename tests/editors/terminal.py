@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyte
-
-PATIENCE_S = float(os.environ.get("MIDFILL_PATIENCE_S", "30"))
+from tests.editors.waiting import wait_for
 
 
 class TerminalScreen(pyte.Screen):
@@ -71,25 +70,23 @@ class Terminal:
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         """Wait until the condition holds; it is looked at whenever something was drawn."""
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            self.read()
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise AssertionError(f"never happened: {what}\n{self.text()}")
+        self.read()
+        return wait_for(condition, what, look=self.read, screen=self.text)
 
     def press_until(self, keys: str, condition: Callable[[], Any], what: str) -> None:
         """Press the keys again every other second, until the condition holds."""
-        end = time.monotonic() + PATIENCE_S
-        while not condition():
-            if time.monotonic() > end:
-                raise AssertionError(f"never happened: {what}\n{self.text()}")
-            self.type(keys)
-            again = time.monotonic() + 2
-            while not condition() and time.monotonic() < again:
-                self.read()
+        again = 0.0
+
+        def pressed() -> bool:
+            nonlocal again
+            if condition():
+                return True
+            if time.monotonic() > again:
+                again = time.monotonic() + 2
+                self.type(keys)
+            return False
+
+        self.wait(pressed, what)
 
     def close(self) -> None:
         """End it."""

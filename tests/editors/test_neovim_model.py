@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.editors.desk import ROOT, Desk, Program
+from tests.editors.waiting import wait_for
 
 pytestmark = [pytest.mark.editor, pytest.mark.model, pytest.mark.timeout(400)]
 
@@ -50,10 +51,7 @@ def environment() -> Iterator[dict[str, str]]:
 
 def wait(condition: Callable[[], object], what: str) -> None:
     """Loading a model takes longer than anything an editor does."""
-    end = time.monotonic() + LOAD_LIMIT_S
-    while not condition():
-        assert time.monotonic() < end, f"never happened: {what}"
-        time.sleep(0.2)
+    wait_for(condition, what, look=lambda: time.sleep(0.2), patience_s=LOAD_LIMIT_S)
 
 
 @pytest.mark.parametrize("neovim_program", ["nvim-0.12"], indirect=True)
