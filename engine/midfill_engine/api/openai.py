@@ -2,7 +2,8 @@
 
 Owns both directions: body to `FillRequest`, `Fill` to choices or server-sent events. Knows neither
 models nor threads. Unknown fields are ignored, as servers of this shape do; sampling fields that
-make no sense for denoising (``top_p``, penalties, ``logit_bias``) are accepted without effect.
+make no sense for denoising (``top_p``, penalties, ``logit_bias``) are accepted without effect. A
+prompt in another model's template is taken apart where there is no ``suffix``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from aiohttp import web
 from midfill_engine.api.fields import Fields, InvalidField, cache_session, read_object
 from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond
+from midfill_engine.api.templates import Parts, taken_apart
 from midfill_engine.service.engine import Engine
 from midfill_engine.wire import MAX_CANDIDATES, MAX_TOKENS_LIMIT, Fill, FillRequest, Middle
 
@@ -110,11 +112,13 @@ def decode(fields: Fields, shape: Shape, session: str) -> Asked:
     InvalidField
         Naming the field as the client knows it.
     """
-    prompt = _prompt(fields)
+    prompt, suffix = _prompt(fields), fields.text("suffix")
+    parts = (None if suffix else taken_apart(prompt)) or Parts(prompt, suffix)
     options = fields.get("stream_options")
     fill = FillRequest(
-        prefix=prompt,
-        suffix=fields.text("suffix"),
+        prefix=parts.prefix,
+        suffix=parts.suffix,
+        snippets=parts.snippets,
         session=session,
         budget_ms=fields.integer("budget_ms", 1, 600_000, 0) or None,
         max_tokens=fields.integer("max_tokens", 1, MAX_TOKENS_LIMIT, DEFAULT_MAX_TOKENS),

@@ -48,6 +48,7 @@ RECIPES = {
     "llama.vim": Recipe("llama.vim", "~/.vimrc or init.vim", "llama.vim"),
     "llama.vscode": Recipe("llama.vscode.jsonc", "VS Code's settings.json", "llama.vscode"),
     "continue": Recipe("continue.yaml", "~/.continue/config.yaml", "Continue"),
+    "twinny": Recipe("twinny.md", "the settings of twinny", "twinny"),
     "minuet": Recipe("minuet.lua", "Neovim's init.lua", "minuet-ai.nvim"),
 }
 

@@ -1,10 +1,13 @@
 import json
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
 from midfill_lsp.commands import init
+
+EXCHANGES = Path(__file__).parents[2] / "engine" / "api" / "exchanges"
 
 
 @pytest.mark.parametrize("editor", init.RECIPES)
@@ -12,7 +15,7 @@ def test_every_recipe_is_filled_in(editor, capsys):
     assert init.main([editor, "--command", "/opt/my env/midfill", "--port", "9999"]) == 0
     out, err = capsys.readouterr()
     assert not re.search(r"@[A-Z]+@", out)
-    assert "/opt/my env/midfill" in out or ":9999" in out
+    assert "/opt/my env/midfill" in out or "9999" in out
     assert init.RECIPES[editor].place in err
 
 
@@ -21,6 +24,16 @@ def test_json_recipes_are_json(editor):
     text = init.rendered(init.RECIPES[editor], "C:\\bin\\midfill.exe", 8012)
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("//")]
     assert json.loads("\n".join(lines))
+
+
+@pytest.mark.parametrize("client", ["continue", "llama.vim", "minuet", "twinny", "zed"])
+def test_recipes_lead_where_the_client_was_seen_to_ask(client):
+    recipe = init.rendered(init.RECIPES[client], "midfill", 8012)
+    kept = json.loads((EXCHANGES / f"{client}.json").read_text())
+    addresses = re.findall(r"(?::8012|API Path +)(/[\w/]+)", recipe)
+    assert addresses
+    for exchange in kept["exchanges"]:
+        assert all(exchange["path"].startswith(address) for address in addresses)
 
 
 def test_helix_recipe_is_toml():
