@@ -262,6 +262,20 @@ def test_cycling_asks_for_more_and_steps_through_them(open_desk: Open) -> None:
     assert kinds.count(1) == 1
 
 
+def test_a_chosen_candidate_stays_while_it_agrees(open_desk: Open) -> None:
+    desk = open_desk(script={"completions": ["x = one()"], "items": [" one.two()"]})
+    ask(desk, "ix =", " one()")
+    ask(desk, "<M-n>", " one.two()2/2")
+    desk.nvim.type("<M-w>")
+    desk.nvim.wait(lambda: desk.nvim.lines() == ["x = one"], "its first word")
+    ask(desk, ".", "two()2/2")
+    settle(desk)
+    assert desk.nvim.ghost() == "two()2/2"
+    ask(desk, "<BS>(", ")")  # only the first agrees with this
+    asked = inline(desk)[-1]["params"]["context"]["triggerKind"]
+    assert asked == 2
+
+
 def test_dismissed_stays_dismissed_until_the_text_changes(open_desk: Open) -> None:
     desk = open_desk(script={"completions": [ADD]})
     ask(desk, "idef a", ADD[5:])

@@ -27,6 +27,7 @@ local INVOKED, AUTOMATIC = 1, 2 -- InlineCompletionTriggerKind
 ---@field items midfill.Item[]
 ---@field index integer
 ---@field told table<string, boolean>  Ids that the server knows to have been seen.
+---@field chosen? boolean      The user stepped to this candidate.
 
 ---@class midfill.Asked
 ---@field sequence integer
@@ -171,10 +172,14 @@ local function receive(bufnr, result)
   return #s.items > 0 and s or nil
 end
 
---- Show an answer. Nothing does not contradict what is typed along with: that stays.
+--- Show an answer. Nothing does not contradict what is typed along with: that stays; and so does
+--- a candidate that the user chose among several.
 local function answer(bufnr, result, kind)
   local s = receive(bufnr, result)
-  if s then
+  if kind == AUTOMATIC and shown and shown.chosen and live() then
+    M.show()
+    return
+  elseif s then
     if shown then
       s.told = shown.told
     end
@@ -295,19 +300,23 @@ function M.complete(done)
   return inserting() and ask(INVOKED, done)
 end
 
+local function choose(step)
+  shown.index = (shown.index - 1 + step) % #shown.items + 1
+  shown.chosen = true
+  M.show()
+end
+
 --- Step through the candidates, asking for more when there is only one.
 ---@param step integer
 function M.cycle(step)
   if live() and #shown.items > 1 then
-    shown.index = (shown.index - 1 + step) % #shown.items + 1
-    M.show()
+    choose(step)
     return
   end
   local before = shown and shown.items[shown.index].text
   M.complete(function()
     if shown and #shown.items > 1 and shown.items[shown.index].text == before then
-      shown.index = (shown.index - 1 + step) % #shown.items + 1
-      M.show()
+      choose(step)
     end
   end)
 end
