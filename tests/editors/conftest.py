@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import json
+import os
 import re
 import statistics
 from collections.abc import Callable, Iterator
@@ -14,7 +16,8 @@ from tests.editors import provide
 from tests.editors.desk import Desk, Program
 
 OUTPUT = Path(__file__).parent / "output"
-measured: list[str] = []
+LATENCIES = OUTPUT / "latency.json"
+measured: list[dict[str, Any]] = []
 counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
 
 
@@ -70,12 +73,22 @@ def open_desk(
 
 @pytest.fixture
 def measure(neovim_program: Program) -> Callable[[str, list[float]], None]:
-    """Notes a measurement, in milliseconds, for the closing lines."""
+    """Notes a measurement, in milliseconds, for the closing lines and for `latency.json`."""
 
     def note(what: str, samples: list[float]) -> None:
-        editor = f"{neovim_program.name:<10} {neovim_program.version:<8}"
-        median = statistics.median(samples)
-        measured.append(f"{editor} {what}: {median:.0f} ms, the median of {len(samples)}")
+        measured.append(
+            {
+                "editor": neovim_program.name,
+                "version": neovim_program.version,
+                "what": what,
+                "median_ms": round(statistics.median(samples), 2),
+                "samples_ms": [round(sample, 2) for sample in samples],
+                "cpus": os.cpu_count(),
+                "load": round(os.getloadavg()[0], 2),
+            }
+        )
+        OUTPUT.mkdir(parents=True, exist_ok=True)
+        LATENCIES.write_text(json.dumps(measured, indent=1) + "\n")
 
     return note
 
@@ -99,5 +112,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         seen = counts[name]
         numbers = ", ".join(f"{seen[k]} {k}" for k in ("passed", "failed", "skipped") if seen[k])
         terminalreporter.write_line(f"{name:<10} {about:<8} {numbers}")
-    for line in measured:
-        terminalreporter.write_line(line)
+    for m in measured:
+        who, count = f"{m['editor']:<10} {m['version']:<8}", len(m["samples_ms"])
+        terminalreporter.write_line(
+            f"{who} {m['what']}: {m['median_ms']:.0f} ms, the median of {count}"
+        )
+    if measured:
+        terminalreporter.write_line(f"samples: {LATENCIES}")

@@ -48,8 +48,9 @@ class Desk:
         size: tuple[int, int] = (80, 24),
         package: bool = False,
         plain_colours: bool = False,
+        served: bool = True,
     ) -> None:
-        self.program, self.folder, self.size = program, folder, size
+        self.program, self.folder, self.size, self.served = program, folder, size, served
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / name
         self.file.write_bytes(text.encode())
@@ -104,7 +105,8 @@ class Desk:
 
         words = [self.program.path, "--embed", "-n", "-i", "NONE", "-u", self.init, self.file]
         self.nvim = Neovim(words, self.env, self.folder, self.size)
-        self.wait_served()
+        if self.served:
+            self.wait_served()
         return self
 
     def wait_served(self) -> None:

@@ -9,6 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from tests.editors.desk import ROOT, Desk
@@ -33,9 +34,11 @@ def engine() -> Iterator[ScriptedEngine]:
 def open_real(open_desk: Callable[..., Desk], engine: ScriptedEngine) -> Callable[..., Desk]:
     """A desk whose language server is the real one, with a ready engine."""
 
-    def start(text: str = "", **options: object) -> Desk:
-        env = engine.environment() | dict(options.pop("env", {}))  # type: ignore[call-overload]
-        desk = open_desk(text, command=LANGUAGE_SERVER, env=env, **options)
+    def start(text: str = "", **more: Any) -> Desk:
+        env = engine.environment() | more.pop("env", {})
+        # A loaded machine may take longer than the ordinary time of an answer.
+        options = {"settings": {"budgetMs": 20_000}} | more.pop("options", {})
+        desk = open_desk(text, command=LANGUAGE_SERVER, env=env, options=options, **more)
         wait_state(desk, "ready")
         return desk
 
