@@ -266,3 +266,32 @@ async def test_a_copilot_client_hears_the_status_in_its_words(connect, engine):
     client.notify("textDocument/didFocus", {"textDocument": {"uri": URI}})
     assert await client.inline(0, 4)
     assert not client.told()
+
+
+async def test_the_private_fields_of_the_copilot_dialect_are_passed_over(connect, engine):
+    client = connect()
+    editor = {"editorInfo": {"name": "vim", "version": "9"}, "editorPluginInfo": {"name": "x"}}
+    await client.initialize(initializationOptions=editor)
+    await client.ready()
+    client.open("x = \n")
+    params = {
+        "textDocument": {"uri": URI, "version": 1},
+        "position": {"line": 0, "character": 4},
+        "context": {"triggerKind": 2, "selectedCompletionInfo": None},
+        "formattingOptions": {"tabSize": 4, "insertSpaces": True},
+        "partialResultToken": "1",
+    }
+
+    answer = await client.request("textDocument/inlineCompletion", params)
+
+    [item] = answer["result"]["items"]
+    assert item["command"]["arguments"][0]["id"]
+    for method in ("didShowCompletion", "didPartiallyAcceptCompletion"):
+        for odd in ({}, {"item": None}, {"item": item, "acceptedLength": "two"}):
+            client.notify(f"textDocument/{method}", odd)
+    await client.settled()
+    stale = params | {"textDocument": {"uri": URI, "version": 0}}
+    assert (await client.request("textDocument/inlineCompletion", stale))["result"] is None
+    unknown = await client.request("checkStatus", {})
+    assert unknown["error"]["code"] == -32601
+    assert not client.told()
