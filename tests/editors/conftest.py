@@ -95,7 +95,7 @@ def measure(neovim_program: Program) -> Callable[[str, list[float]], None]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count outcomes by the editor in the test's name or folder."""
-    editor = re.search(r"nvim-[\d.]+|emacs|helix|vscode", report.nodeid)
+    editor = re.search(r"nvim-[\d.]+|emacs|helix|vim(?=_with)|vscode", report.nodeid)
     if editor and (report.when == "call" or (report.when == "setup" and not report.passed)):
         counts[editor[0]][report.outcome] += 1
 

@@ -1,7 +1,7 @@
 """Provide the real editors that the tests drive, without touching the system's packages.
 
-    python3 tests/editors/provide.py            # both Neovims, what checks the plugin, VS Code
-    python3 tests/editors/provide.py emacs      # or by name; vscode needs a Chromium and 1 GB
+    python3 tests/editors/provide.py            # all that CI tests, the plugin's checks included
+    python3 tests/editors/provide.py helix vim  # or by name; vscode needs a Chromium and 1 GB
 
 Each editor lands under ``.editors/`` (or ``$MIDFILL_EDITORS_DIR``) with a launcher in ``bin/``.
 One line an editor goes to standard output and, together, to ``report.txt``:
@@ -239,19 +239,31 @@ def helix() -> Path:
     return launcher("helix", loader, env, "--library-path", str(libraries), str(program))
 
 
+def vim() -> Path:
+    """Vim from Debian, with its own loader."""
+    root = debian(ROLLING, "vim", "vim-runtime")
+    libraries = library_folder(root)
+    loader = next(libraries.glob("ld-linux-*.so.*"))
+    runtime = next(iter(sorted(root.glob("usr/share/vim/vim[0-9]*"))))
+    program = next(p for p in sorted(root.glob("usr/bin/vim.*")) if p.is_file())
+    env = {"VIM": str(runtime.parent), "VIMRUNTIME": str(runtime)}
+    return launcher("vim", loader, env, "--library-path", str(libraries), str(program))
+
+
 #: Name → how to provide it, its word in ``MIDFILL_REQUIRE_EDITORS``, the lowest good version.
 EDITORS: dict[str, tuple[Callable[[], Path], str, tuple[int, ...]]] = {
     "nvim-0.10": (lambda: neovim_of(STABLE, "nvim-0.10"), "nvim-0.10", (0, 10)),
     "nvim-0.11": (neovim_011, "nvim", (0, 11)),
     "nvim-0.12": (lambda: neovim_of(ROLLING, "nvim-0.12"), "nvim", (0, 12)),
     "emacs": (emacs, "emacs", (30,)),
+    "vim": (vim, "vim", (9, 1)),
     "vscode": (vscode, "vscode", (4, 139)),
     "helix": (helix, "helix", (25, 7)),
     "luacheck": (luacheck, "luacheck", (1,)),
     "stylua": (stylua, "stylua", (2,)),
 }
 NEOVIMS = ("nvim-0.11", "nvim-0.12")
-DEFAULT = (*NEOVIMS, "luacheck", "stylua", "vscode")
+DEFAULT = (*NEOVIMS, "emacs", "luacheck", "stylua", "vscode")
 
 
 def version_of(program: Path) -> str:
