@@ -7,7 +7,8 @@ Run as a program on standard input and output, standard library only. The enviro
 ``completions``: texts; one is answered when the cursor's line, blanks at its start aside, is a
 beginning of it. ``delay_ms``, ``confidence`` ([length, confidence] pairs), ``sure``, ``null``
 (answer nothing), ``late`` (answer cancelled requests, too), ``replace`` (characters right of the
-cursor to replace), ``drafts`` (texts sent before the answer), ``items`` (further candidates).
+cursor to replace), ``drafts`` (texts sent before the answer), ``items`` (further candidates),
+``inspected`` (the answer to `midfill/inspect`).
 """
 
 from __future__ import annotations
@@ -121,6 +122,9 @@ class Server:
     def on_midfill_why(self, message: dict[str, Any]) -> None:
         reason = {"code": "comment", "message": "The cursor is in a comment.", "at_version": 1}
         self.send({"id": message["id"], "result": reason if self.script.get("null") else None})
+
+    def on_midfill_inspect(self, message: dict[str, Any]) -> None:
+        self.send({"id": message["id"], "result": self.script.get("inspected")})
 
     def on_midfill_toggle(self, message: dict[str, Any]) -> None:
         self.send({"id": message["id"], "result": {"enabled": False}})

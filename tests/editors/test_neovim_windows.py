@@ -110,6 +110,64 @@ def test_keys_of_ours_do_nothing_to_an_open_menu(open_desk: Open) -> None:
     assert desk.messages("midfill/didAccept") == []
 
 
+# -- the last request ------------------------------------------------------------------------------
+
+INSPECTED = {
+    "answer": {
+        "version": 3,
+        "line": 0,
+        "explicit": False,
+        "ms": 41.2,
+        "source": "model",
+        "shown": [[["dd(", 0.95, 1], ["left):\n    ", 0.6, 1], ["pass", 0.1, 1]]],
+    },
+    "request": {
+        "ahead": False,
+        "context": {
+            "path": "work.py",
+            "language": "python",
+            "snippets": [{"path": "other.py", "text": "import os\n"}],
+            "prefix": "# first\ndef a",
+            "suffix": "\nprint(1)\n",
+            "draft": "",
+        },
+        "parameters": {"budget_ms": 300, "strategy": "balanced"},
+        "drafts": [{"step": 1, "ms": 20.5, "tokens": [["dd(", 0.9, 1], ["left", 0.3, 0]]}],
+        "fill": {
+            "finish_reason": "end",
+            "nfe": 3,
+            "middles": [{"score": -0.1, "finish_reason": "end", "tokens": [["dd(", 0.95, 1]]}],
+        },
+    },
+}
+
+
+def test_the_last_request_is_opened_up(open_desk: Open) -> None:
+    desk = open_desk(script={"inspected": INSPECTED}, size=(110, 40))
+    desk.nvim.command("Midfill inspect")
+    desk.nvim.wait(lambda: "Last question: line 1, 41.2 ms" in desk.nvim.lines(), "a page")
+    lines = desk.nvim.lines()
+    for wanted in (
+        ("  source: model", "  dd(left):", "      pass"),
+        ("Request", "  budget_ms: 300", "  strategy: balanced"),
+        ("Step 1, after 20.5 ms", "  dd(left"),
+        ("Answer of the engine", "  finish_reason: end", "  nfe: 3", "  dd("),
+        ("Before the cursor", "# first", "def a"),
+        ("After the cursor", "", "print(1)"),
+        ("From other.py", "import os"),
+    ):
+        start = lines.index(wanted[0])
+        assert tuple(lines[start : start + len(wanted)]) == wanted
+    desk.nvim.wait(lambda: desk.nvim.screen.marked("MidfillUnsure").strip() == "pass", "colours")
+    assert desk.nvim.screen.marked("MidfillOpen") == "left"
+    desk.keep(OUTPUT, f"picture-inspect-{desk.program.name}")
+    desk.nvim.type("q")
+    desk.nvim.wait(lambda: desk.nvim.lines() == [""], "closed")
+    desk.script(inspected=None)
+    desk.nvim.command("Midfill inspect")
+    desk.nvim.wait(lambda: "Nothing was asked in this buffer yet." in desk.said(), "said so")
+
+
 # -- what `midfill init neovim` prints -------------------------------------------------------------
 
 

@@ -13,6 +13,9 @@ local SUBCOMMANDS = {
   why = function()
     require("midfill").why()
   end,
+  inspect = function()
+    require("midfill").inspect()
+  end,
   status = function()
     require("midfill").show_status()
   end,
@@ -94,7 +97,7 @@ function M.define()
     nargs = "*",
     range = true,
     complete = complete,
-    desc = "Midfill: why, status, snooze, toggle, fill, restart, stop, log, health",
+    desc = "Midfill: why, inspect, status, snooze, toggle, fill, restart, stop, log, health",
   })
 end
 

@@ -150,6 +150,17 @@ function M.why()
   end)
 end
 
+--- Show the last request of this buffer: what was sent, each step, what came back.
+function M.inspect()
+  ask("midfill/inspect", { textDocument = { uri = vim.uri_from_bufnr(0) } }, function(told)
+    if told then
+      require("midfill.inspect").open(told)
+    else
+      say("Nothing was asked in this buffer yet.")
+    end
+  end)
+end
+
 --- Rest for some minutes; 0 ends the rest.
 ---@param minutes? number
 function M.snooze(minutes)
