@@ -28,6 +28,9 @@ from midfill_train.corpus.store import Corpus
         ("LGPL-2.1 and MIT", False),
         ("", False),
         ("UNLICENSED", False),
+        ("public-domain", True),
+        ("OSI Approved :: GNU Lesser General Public License v3 or later (LGPLv3+)", False),
+        ("Mozilla Public License 2.0", False),
     ],
 )
 def test_only_permissive_licences_count(stated, open_):

@@ -14,7 +14,7 @@ _COPYLEFT = re.compile(
 )
 _PERMISSIVE = re.compile(
     r"\b(MIT|Expat|BSD|Apache|ISC|Zlib|Boost|BSL|Unlicense(?!d)|PSF|Python Software|0BSD|CC0"
-    r"|public)",
+    r"|public(?!\s+licen[cs]e))",
     re.IGNORECASE,
 )
 
