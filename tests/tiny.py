@@ -1,4 +1,4 @@
-"""Seeded random checkpoints: two small layers, a byte-level tokenizer, every storage form."""
+"""Seeded random checkpoints of each family: two small layers, a byte-level tokenizer."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+#: A few rows more than there are tokens: padding that must never come out.
+VOCAB = 320
 HIDDEN, HEADS, KV_HEADS, HEAD_DIM, FF, LAYERS = 64, 4, 2, 16, 96, 2
 
 
@@ -148,14 +150,103 @@ def stored(tensors: dict[str, torch.Tensor], form: str) -> dict[str, torch.Tenso
 def checkpoint(
     directory: Path, form: str = "float32", *, seed: int = 0, shards: int = 2, near: bool = False
 ) -> Path:
-    """Write a tiny checkpoint and return its directory."""
+    """Write a tiny block-diffusion checkpoint and return its directory."""
+    ids = {token: tokenizer().token_to_id(token) for token in SPECIALS}
+    return _write(
+        directory, config(VOCAB, ids, near=near), stored(weights(VOCAB, seed), form), shards=shards
+    )
+
+
+def llada(directory: Path, *, seed: int = 0) -> Path:
+    """Write a tiny checkpoint with LLaDA's keys and names: no biases, a key head a head."""
+    ids = {token: tokenizer().token_to_id(token) for token in SPECIALS}
+    config = {
+        "architectures": ["LLaDAModelLM"],
+        "model_type": "llada",
+        "activation_type": "silu",
+        "alibi": False,
+        "attention_layer_norm": False,
+        "block_type": "llama",
+        "d_model": HIDDEN,
+        "embedding_size": VOCAB,
+        "eos_token_id": ids["<|endoftext|>"],
+        "include_bias": False,
+        "include_qkv_bias": False,
+        "layer_norm_type": "rms",
+        "mask_token_id": ids["<|fim_pad|>"],
+        "max_sequence_length": 512,
+        "mlp_hidden_size": FF,
+        "n_heads": HEADS,
+        "n_kv_heads": HEADS,
+        "n_layers": LAYERS,
+        "pad_token_id": ids["<|endoftext|>"],
+        "rms_norm_eps": 1e-5,
+        "rope": True,
+        "rope_full_precision": True,
+        "rope_theta": 500000.0,
+        "vocab_size": VOCAB,
+        "weight_tying": False,
+    }
+    return _write(directory, config, _llada_weights(seed))
+
+
+def dream(directory: Path, *, seed: int = 0) -> Path:
+    """Write a tiny checkpoint with Dream's keys: Qwen2's names, biases, a head of its own."""
+    ids = {token: tokenizer().token_to_id(token) for token in SPECIALS}
+    config = {
+        "architectures": ["DreamModel"],
+        "model_type": "Dream",
+        "bos_token_id": ids["<|fim_prefix|>"],
+        "eos_token_id": ids["<|endoftext|>"],
+        "hidden_size": HIDDEN,
+        "intermediate_size": FF,
+        "mask_token_id": ids["<|fim_pad|>"],
+        "max_position_embeddings": 512,
+        "num_attention_heads": HEADS,
+        "num_hidden_layers": LAYERS,
+        "num_key_value_heads": KV_HEADS,
+        "pad_token_id": ids["<|endoftext|>"],
+        "rms_norm_eps": 1e-6,
+        "rope_scaling": None,
+        "rope_theta": 1000000.0,
+        "tie_word_embeddings": False,
+        "vocab_size": VOCAB,
+    }
+    tensors = weights(VOCAB, seed)
+    head = torch.randn(VOCAB, HIDDEN, generator=torch.Generator().manual_seed(seed + 1)) * 0.5
+    return _write(directory, config, tensors | {"lm_head.weight": head})
+
+
+def _llada_weights(seed: int) -> dict[str, torch.Tensor]:
+    g = torch.Generator().manual_seed(seed)
+
+    def rand(*shape: int, std: float = 0.2) -> torch.Tensor:
+        return torch.randn(*shape, generator=g) * std
+
+    at = "model.transformer."
+    tensors = {
+        f"{at}wte.weight": rand(VOCAB, HIDDEN, std=0.5),
+        f"{at}ln_f.weight": 1 + rand(HIDDEN),
+        f"{at}ff_out.weight": rand(VOCAB, HIDDEN, std=0.5),
+    }
+    shapes = {
+        **dict.fromkeys(("q_proj", "k_proj", "v_proj", "attn_out"), (HIDDEN, HIDDEN)),
+        **dict.fromkeys(("ff_proj", "up_proj"), (FF, HIDDEN)),
+        "ff_out": (HIDDEN, FF),
+    }
+    for n in range(LAYERS):
+        tensors |= {f"{at}blocks.{n}.{name}.weight": rand(*s) for name, s in shapes.items()}
+        for name in ("attn_norm", "ff_norm"):
+            tensors[f"{at}blocks.{n}.{name}.weight"] = 1 + rand(HIDDEN)
+    return tensors
+
+
+def _write(
+    directory: Path, config: dict, tensors: dict[str, torch.Tensor], *, shards: int = 1
+) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
-    built = tokenizer()
-    built.save(str(directory / "tokenizer.json"))
-    vocab = 320  # a few rows more than there are tokens: padding that must never come out
-    ids = {token: built.token_to_id(token) for token in SPECIALS}
-    (directory / "config.json").write_text(json.dumps(config(vocab, ids, near=near)))
-    tensors = stored(weights(vocab, seed), form)
+    tokenizer().save(str(directory / "tokenizer.json"))
+    (directory / "config.json").write_text(json.dumps(config))
     names = sorted(tensors)
     index = {}
     for n in range(shards):

@@ -44,6 +44,23 @@ class EngineSettings:
     cache_mb: int = field(
         default=256, metadata={"doc": "Memory for the context caches of all sessions, MiB."}
     )
+    refresh_steps: int = field(
+        default=8,
+        metadata={
+            "doc": "Fully bidirectional models: all rows run at every so-manieth step; 1 is exact.",
+            "low": 1,
+        },
+    )
+    hole_tokens: int = field(
+        default=0,
+        metadata={"doc": "Fully bidirectional models: masks of a hole; 0 tries several numbers."},
+    )
+    agreement: Literal["off", "note"] = field(
+        default="off",
+        metadata={
+            "doc": "Fully bidirectional models: compare each step with an exact one, in `notes`."
+        },
+    )
     idle_exit_s: float = field(
         default=1800.0, metadata={"doc": "The daemon ends after so many idle seconds; 0: never."}
     )

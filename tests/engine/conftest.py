@@ -21,6 +21,16 @@ def near_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.checkpoint(tmp_path_factory.mktemp("models") / "near", near=True)
 
 
+@pytest.fixture(scope="session")
+def llada_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.llada(tmp_path_factory.mktemp("models") / "llada")
+
+
+@pytest.fixture(scope="session")
+def dream_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.dream(tmp_path_factory.mktemp("models") / "dream")
+
+
 @pytest.fixture
 def filler(tiny_path: Path) -> Filler:
     return Filler.load(

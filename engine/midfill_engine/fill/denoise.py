@@ -1,10 +1,12 @@
 """Block diffusion: each block's first token from the causal row before it, the rest denoised.
 
-Owns the denoising loop. Strategies decide what is committed, `Run` how forwards happen, `Hole`
-where the middle ends. Knows no family and no dialect.
+Owns the denoising loop, that of `fill.in_place` too. Strategies decide what is committed, `Run` how
+forwards happen, `Hole` where the middle ends. Knows no family and no dialect.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -46,6 +48,10 @@ def denoise(
     Halted
         Stopped or out of time; ``canvas`` holds the best state so far.
     """
+
+    def look(hole: Hole) -> RowStats:
+        return run.stats(run.step(block=hole.ids(spec.mask_id)))
+
     while canvas.room > 0:
         start = not canvas.placed
         first = run.stats(row, forbid=spec.eom_id if start and not allow_empty else None)
@@ -55,7 +61,7 @@ def denoise(
         hole = canvas.hole = Hole.masked(width, canvas.room)
         hole.commit(0, first.tokens[0], first.probability[0])
         canvas.report()
-        ended = _denoise_block(run, canvas, hole, spec, strategy)
+        ended = denoise_hole(run, canvas, hole, strategy, look, eom_id=spec.eom_id)
         block = [cell.token for cell in hole.settled()]
         canvas.close()
         if canvas.reached_stop():
@@ -69,15 +75,27 @@ def denoise(
     return "length"
 
 
-def _denoise_block(
-    run: Run, canvas: Canvas, hole: Hole, spec: DiffusionSpec, strategy: DecodeStrategy
+def denoise_hole(
+    run: Run,
+    canvas: Canvas,
+    hole: Hole,
+    strategy: DecodeStrategy,
+    look: Callable[[Hole], RowStats],
+    *,
+    eom_id: int,
 ) -> bool:
-    """Denoise until no mask stands before the end; whether the end marker closed the block."""
+    """Denoise until no mask stands before the end; whether the end marker closed the hole.
+
+    Parameters
+    ----------
+    look
+        One forward: statistics of all positions of the hole.
+    """
     limit = hole.end
     while hole.open_rows() and not canvas.reached_stop():
-        stats = run.stats(run.step(block=hole.ids(spec.mask_id)))
+        stats = look(hole)
         hole.guesses = [Placed(*p) for p in zip(stats.tokens, stats.probability, strict=True)]
-        marked = hole.find_end(stats.tokens, spec.eom_id, limit)
+        marked = hole.find_end(stats.tokens, eom_id, limit)
         rows = hole.open_rows()
         if rows:
             for n in _commits(run, stats, rows, strategy):

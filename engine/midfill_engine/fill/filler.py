@@ -16,22 +16,26 @@ import torch
 from torch import Tensor
 
 from midfill_engine.cache.keystroke import Sessions
+from midfill_engine.cache.window import WindowCache
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import output_bias
 from midfill_engine.decode.table import DecodeStrategy, Verify, strategy_of
 from midfill_engine.device.choose import choose_device, choose_precision, device_name, use_threads
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
+from midfill_engine.fill.agreement import Agreement
 from midfill_engine.fill.canvas import Canvas, what_follows
 from midfill_engine.fill.causal import causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
 from midfill_engine.fill.governor import draft_width
+from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
 from midfill_engine.fill.run import Halted, Run, Sampler
+from midfill_engine.layout import in_place
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.decoder import Decoder, load_decoder
-from midfill_engine.models.family import DiffusionSpec
+from midfill_engine.models.family import DiffusionSpec, InPlaceSpec
 from midfill_engine.models.locate import locate
 from midfill_engine.models.registry import family_of
 from midfill_engine.settings import EngineSettings
@@ -61,6 +65,7 @@ class _Work:
     prefilled: float | None = None
     completion: int = 0
     middles: list[Middle] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 class Filler:
@@ -70,20 +75,23 @@ class Filler:
         self,
         decoder: Decoder | GraphDecoder,
         tokenizer: Tokenizer,
-        spec: DiffusionSpec,
+        spec: DiffusionSpec | InPlaceSpec,
         info: ModelInfo,
         cache_bytes: int,
+        *,
+        in_place: InPlaceOptions | None = None,
     ) -> None:
         self._decoder = decoder
         self._tokenizer = tokenizer
         self._spec = spec
         self._info = info
+        self._options = in_place or InPlaceOptions()
         self._sessions = Sessions(decoder.new_cache, cache_bytes)
         self._costs = Costs()
         self._bias = output_bias(
             decoder.config.vocab_size,
             tokenizer.size,
-            spec.forbidden_ids,
+            tuple({*spec.forbidden_ids, *tokenizer.special_ids} - {spec.eom_id}),
         ).to(decoder.device)
 
     @classmethod
@@ -139,7 +147,11 @@ class Filler:
             bytes_resident=decoder.nbytes,
         )
         release_freed()
-        return cls(with_graphs(decoder), tokenizer, spec, info, settings.cache_mb << 20)
+        options = InPlaceOptions(
+            settings.refresh_steps, settings.hole_tokens, settings.agreement == "note"
+        )
+        fast = with_windows if isinstance(spec, InPlaceSpec) else with_graphs
+        return cls(fast(decoder), tokenizer, spec, info, settings.cache_mb << 20, in_place=options)
 
     @property
     def info(self) -> ModelInfo:
@@ -177,8 +189,10 @@ class Filler:
             Sampler(self._bias, request.temperature, self._generator(request.seed)),
         )
         work = _Work(request, run, strategy)
-        if isinstance(strategy, Verify) and strategy.drafts:
-            work.width = draft_width(self._costs, self._spec.widths, self._decoder.device.type)
+        spec = self._spec
+        drafts = isinstance(strategy, Verify) and strategy.drafts
+        if drafts and not isinstance(spec, InPlaceSpec):
+            work.width = draft_width(self._costs, spec.widths, self._decoder.device.type)
         try:
             reason = self._work(work, on_draft)
         except Halted as halt:
@@ -193,9 +207,11 @@ class Filler:
     def _work(self, work: _Work, on_draft: Callable[[Draft], None] | None) -> FinishReason:
         """Prefill, then decode each candidate; fills ``work`` also when it is halted."""
         request, run = work.request, work.run
-        encode = self._tokenizer.encode
+        if isinstance(self._spec, InPlaceSpec):
+            return self._in_place(work, self._spec, on_draft)
+        spec, encode = self._spec, self._tokenizer.encode
         placement = place(
-            self._spec,
+            spec,
             encode,
             request.prefix,
             request.suffix,
@@ -206,29 +222,81 @@ class Filler:
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
         draft = encode(request.draft)[: request.max_tokens]
-        rows = run.prefill(placement.ids, draft, [self._spec.mask_id] * work.width)
-        first = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
+        rows = run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
+        last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
         work.prefilled = time.perf_counter()
-        reasons = [self._candidate(work, rows, draft, on_draft)]
+
+        def first(canvas: Canvas) -> FinishReason:
+            return self._decode(work, canvas, rows, draft, spec)
+
+        def further(canvas: Canvas) -> FinishReason:
+            run.drop(len(run.cache.ids) - work.prompt)
+            return self._decode(work, canvas, last, [], spec)
+
+        return self._candidates(work, first, further, on_draft)
+
+    def _in_place(
+        self, work: _Work, spec: InPlaceSpec, on_draft: Callable[[Draft], None] | None
+    ) -> FinishReason:
+        """As `_work`, for models that see both sides of the middle where it stands."""
+        request, run, encode = work.request, work.run, self._tokenizer.encode
+        limit = min(request.max_tokens, spec.trained_context_tokens // 2)
+        frame = in_place.place(
+            spec,
+            encode,
+            request.prefix,
+            request.suffix,
+            room=spec.trained_context_tokens - limit,
+        )
+        cache = WindowCache(run.cache, self._options.refresh_steps)
+        agreement = Agreement() if self._options.agreement else None
+        text = Text(run, spec, frame, cache, request.allow_empty, agreement)
+        work.prompt = len(frame.around(()))
+        masks = choose_length(text, limit, self._options.hole_tokens)
+        work.prefilled = time.perf_counter()
+        strategy, draft = work.strategy, encode(request.draft)[:masks]
+        if isinstance(strategy, Verify):
+            strategy = DENOISING.get(request.strategy, DENOISING["balanced"])
+            if request.strategy not in DENOISING:
+                work.notes.append("This model has no causal rows: it denoised as `balanced`.")
+        try:
+            return self._candidates(
+                work,
+                lambda canvas: infill(text, canvas, strategy, masks, draft),
+                lambda canvas: infill(text, canvas, strategy, masks),
+                on_draft,
+            )
+        finally:
+            if agreement is not None:
+                work.notes.append(agreement.note)
+
+    def _candidates(
+        self,
+        work: _Work,
+        first: Callable[[Canvas], FinishReason],
+        further: Callable[[Canvas], FinishReason],
+        on_draft: Callable[[Draft], None] | None,
+    ) -> FinishReason:
+        """Decode the first candidate and those that the request asks for beyond it."""
+        request = work.request
+        reason = self._candidate(work, first, on_draft)
         for number in range(1, request.candidates):
             # Further candidates start from the same context; each has a seed of its own.
-            run.drop(len(run.cache.ids) - work.prompt)
-            run.sampler = Sampler(
+            work.run.sampler = Sampler(
                 self._bias,
                 request.temperature or CANDIDATE_TEMPERATURE,
                 self._generator(request.seed + number),
             )
-            reasons.append(self._candidate(work, first, [], None))
-        return reasons[0]
+            self._candidate(work, further, None)
+        return reason
 
     def _candidate(
         self,
         work: _Work,
-        rows: Tensor,
-        draft: list[int],
+        decode: Callable[[Canvas], FinishReason],
         on_draft: Callable[[Draft], None] | None,
     ) -> FinishReason:
-        """Decode one candidate behind ``rows``: those of `Run.prefill`."""
+        """Decode one candidate."""
         request, run = work.request, work.run
         stop = (*request.stop, "\n") if request.single_line else request.stop
         if follows := what_follows(request.suffix):
@@ -236,7 +304,7 @@ class Filler:
         canvas = Canvas(self._tokenizer, request.max_tokens, stop, on_draft)
         reason: FinishReason = "deadline"
         try:
-            reason = self._decode(work, canvas, rows, draft)
+            reason = decode(canvas)
         except Halted as halt:
             reason = halt.reason
             raise
@@ -249,9 +317,15 @@ class Filler:
                 work.middles.append(canvas.middle(reason))
         return reason
 
-    def _decode(self, work: _Work, canvas: Canvas, rows: Tensor, draft: list[int]) -> FinishReason:
-        run, spec, strategy = work.run, self._spec, work.strategy
-        empty = work.request.allow_empty
+    def _decode(
+        self,
+        work: _Work,
+        canvas: Canvas,
+        rows: Tensor,
+        draft: list[int],
+        spec: DiffusionSpec,
+    ) -> FinishReason:
+        run, strategy, empty = work.run, work.strategy, work.request.allow_empty
         if isinstance(strategy, Verify):
             return causal(
                 run,
@@ -281,7 +355,8 @@ class Filler:
         prefilled = work.prefilled or now
         nfe = work.run.nfe
         ignored = work.request.snippets and not self._spec.snippets
-        notes = ("This model was not trained with snippets of other files.",) if ignored else ()
+        if ignored:
+            work.notes.append("This model was not trained with snippets of other files.")
         return Fill(
             middles=_ranked(work.middles),
             finish_reason=reason,
@@ -298,7 +373,7 @@ class Filler:
             total_ms=_ms(now - work.started),
             session=work.request.session,
             version=work.request.version,
-            notes=notes,
+            notes=tuple(work.notes),
         )
 
 
@@ -310,6 +385,16 @@ def with_graphs(decoder: Decoder) -> Decoder | GraphDecoder:
     from midfill_engine.models.graphs import GraphDecoder  # noqa: PLC0415
 
     return GraphDecoder(decoder)
+
+
+def with_windows(decoder: Decoder) -> Decoder:
+    """``decoder`` with fused kernels for windows, where it is on a GPU and Triton is there."""
+    if decoder.device.type != "cuda" or find_spec("triton") is None:
+        return decoder
+    # Late, because Triton exists on some platforms only.
+    from midfill_engine.models.windows import WindowDecoder  # noqa: PLC0415
+
+    return WindowDecoder.of(decoder)
 
 
 def _ranked(middles: list[Middle]) -> tuple[Middle, ...]:

@@ -113,6 +113,16 @@ class Run:
         self.nfe += 1
         return hidden
 
+    def within(self, ids: Ids, start: int, end: int) -> Tensor:
+        """Run ``ids`` from slot ``start`` on in a text of ``end`` slots; ``(len(ids), hidden)``."""
+        self.check(len(ids), causal=False)
+        self._settle()
+        self._begun = (len(ids), False, time.perf_counter())
+        rows = torch.tensor(ids, dtype=torch.long, device=self.decoder.device)
+        hidden = self.decoder.forward_within(rows, self.cache.kv, start, end)
+        self.nfe += 1
+        return hidden
+
     def stats(self, hidden: Tensor, *, forbid: int | None = None, asked: Ids = ()) -> RowStats:
         """What ``hidden (R, D)`` predicts; the first row may not say ``forbid``."""
         s = self.sampler

@@ -13,15 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from midfill_engine.layout.fit import SUFFIX_SHARE, fit
 from midfill_engine.models.family import DiffusionSpec
 from midfill_engine.wire import Snippet
 
-#: Share of the context that the suffix may take.
-SUFFIX_SHARE = 0.25
 #: Share of the context that pieces of other files may take together.
 SNIPPETS_SHARE = 0.25
-#: Tokens by which a too long prefix is cut at a time: typing then moves the cut seldom.
-CUT_STEP = 256
 #: Lines that may stand between the cursor and the anchor of the far suffix.
 NEAR_LINES = 10
 
@@ -76,7 +73,7 @@ def place(
         tail = [spec.near_id, *encode(near)[: int(room * SUFFIX_SHARE)], spec.middle_id]
     front = _snippets(spec, encode, snippets, int(room * SNIPPETS_SHARE))
     front += [spec.suffix_id, *encode(far)[: int(room * SUFFIX_SHARE)]]
-    body = _fit(encode(prefix), room - len(front) - len(head) - len(tail))
+    body = fit(encode(prefix), room - len(front) - len(head) - len(tail))
     return Placement([*front, *head, *body, *tail], far)
 
 
@@ -105,9 +102,3 @@ def _split(spec: DiffusionSpec, suffix: str, anchor: str) -> tuple[str, str]:
     # split line touches the far suffix.
     at = suffix.find("\n", suffix.find("\n") + 1) + 1
     return (suffix[:at], suffix[at:]) if at else (suffix, "")
-
-
-def _fit(ids: list[int], room: int) -> list[int]:
-    """``ids`` without its front where it does not fit, cut in steps of `CUT_STEP`."""
-    over = len(ids) - max(room, 1)
-    return ids if over <= 0 else ids[min(-(-over // CUT_STEP) * CUT_STEP, len(ids) - 1) :]

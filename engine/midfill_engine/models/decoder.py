@@ -133,7 +133,25 @@ class Decoder:
         cache.reserve(end)
         slots = slice(start, end)
         mask = self._mask(start, end, open_rows) if len(ids) > max(1, open_rows) else None
-        rows = Rows(slots, end, self.cos[slots], self.sin[slots], mask)
+        return self._forward(ids, cache, Rows(slots, end, self.cos[slots], self.sin[slots], mask))
+
+    @torch.inference_mode()
+    def forward_within(self, ids: Tensor, cache: KVCache, start: int, end: int) -> Tensor:
+        """Run rows from position ``start`` on in a text of ``end`` slots, all of which they see.
+
+        Of the other slots, those behind the rows too, ``cache`` must hold keys and values. A row
+        whose text changed elsewhere since it ran makes such a cache approximate.
+
+        Returns
+        -------
+        Tensor
+            ``(T, hidden)``, after the final norm.
+        """
+        cache.reserve(end)
+        slots = slice(start, start + len(ids))
+        return self._forward(ids, cache, Rows(slots, end, self.cos[slots], self.sin[slots], None))
+
+    def _forward(self, ids: Tensor, cache: KVCache, rows: Rows) -> Tensor:
         x = self.embedding(ids)
         for number, layer in enumerate(self.layers):
             memory = cache.layer(number)

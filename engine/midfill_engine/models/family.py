@@ -1,7 +1,8 @@
 """What distinguishes one family of checkpoints from another, as data.
 
-Owns `DecoderConfig` (the switches of the one decoder core), `DiffusionSpec` (special ids and
-layout facts) and `ModelFamily` (how to read both from a ``config.json``). Knows no family by name.
+Owns `DecoderConfig` (the switches of the one decoder core), `DiffusionSpec` and `InPlaceSpec`
+(special ids and layout facts of the two layouts) and `ModelFamily` (how to read them from a
+``config.json``). Knows no family by name.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class DecoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class DiffusionSpec:
-    """Special token ids and what the checkpoint was trained to see.
+    """Special token ids and what a block-causal checkpoint was trained to see.
 
     ``near_id`` and ``middle_id`` are ``None`` for checkpoints without a near suffix: their context
     is far suffix and prefix only. ``forbidden_ids`` can never come out of the model.
@@ -62,6 +63,29 @@ class DiffusionSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class InPlaceSpec:
+    """Special token ids of a fully bidirectional checkpoint, whose masks stand inside the text.
+
+    ``bos_id`` stands before and ``eos_id`` behind the whole text, where they are not ``None``.
+    ``forbidden_ids`` can never come out of the model.
+    """
+
+    mask_id: int
+    #: Where a mask says so, the middle ends before it.
+    eom_id: int
+    bos_id: int | None
+    eos_id: int | None
+    forbidden_ids: tuple[int, ...]
+    trained_context_tokens: int
+    #: Whether a position is predicted by the row before it, as in autoregressive models.
+    shift: bool
+    #: Pieces of other files have no place in a text of one file.
+    snippets: bool = False
+    #: There are no blocks: all rows see one another.
+    block_size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TensorNames:
     """Where a family keeps its tensors; ``layer`` formats the layer's number in."""
 
@@ -87,7 +111,7 @@ class ModelFamily:
     name: str
     architectures: tuple[str, ...]
     decoder: Callable[[Mapping[str, Any]], DecoderConfig]
-    diffusion: Callable[[Mapping[str, Any]], DiffusionSpec]
+    diffusion: Callable[[Mapping[str, Any]], DiffusionSpec | InPlaceSpec]
     tensors: TensorNames
 
 
@@ -111,6 +135,17 @@ def integer(config: Mapping[str, Any], key: str, low: int = 1, high: int = 1 << 
 def optional_integer(config: Mapping[str, Any], key: str) -> int | None:
     """As `integer`, but ``None`` where the key is missing or null."""
     return None if config.get(key) is None else integer(config, key, 0)
+
+
+def token_id(config: Mapping[str, Any], key: str, vocab_size: int) -> int:
+    """The token id ``config[key]``.
+
+    Raises
+    ------
+    CorruptCheckpoint
+        It is missing or outside the vocabulary.
+    """
+    return integer(config, key, 0, vocab_size - 1)
 
 
 def number(config: Mapping[str, Any], key: str) -> float:

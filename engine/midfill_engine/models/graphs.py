@@ -93,6 +93,10 @@ class GraphDecoder:
         step.graph.replay()
         return step.hidden[:n]
 
+    def forward_within(self, ids: Tensor, cache: KVCache, start: int, end: int) -> Tensor:
+        """See `Decoder.forward_within`; not captured."""
+        return self._decoder.forward_within(ids, cache, start, end)
+
     def _take_turn(self, cache: KVCache, length: int) -> None:
         """Put the first ``length`` slots of ``cache`` in the arena, saving those of its holder."""
         if self._turn is cache:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from midfill_engine.errors import UnsupportedArchitecture
-from midfill_engine.models.families import qwen2
+from midfill_engine.models.families import dream, llada, qwen2
 from midfill_engine.models.family import ModelFamily
 
-FAMILIES: tuple[ModelFamily, ...] = (qwen2.FAMILY,)
+FAMILIES: tuple[ModelFamily, ...] = (qwen2.FAMILY, llada.FAMILY, dream.FAMILY)
 
 
 def family_of(config: Mapping[str, Any]) -> ModelFamily:

@@ -40,6 +40,11 @@ class Tokenizer:
             raise CorruptCheckpoint(
                 f"{file} cannot be read: {error}.", "Copy the checkpoint again."
             ) from None
+        added = self._tokenizer.get_added_tokens_decoder()
+        #: Ids of all added tokens: none of them is text, and none comes in with a text or out of
+        #: a model (Qwen's tokenizers do not mark all of theirs as special).
+        self.special_ids = frozenset(added)
+        self._tokenizer.add_special_tokens([token.content for token in added.values()])
         self._tokenizer.encode_special_tokens = True
         self.size = self._tokenizer.get_vocab_size()
         if self.size > vocab_size:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midfill_engine.layout.suffix_first import CUT_STEP, place
+from midfill_engine.layout.fit import CUT_STEP
+from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.family import DiffusionSpec
 
 SPEC = DiffusionSpec(

@@ -39,3 +39,16 @@ def test_a_character_belongs_to_the_token_that_completes_it(tokenizer):
     ids = tokenizer.encode("é")
     assert list(tokenizer.texts(ids)) == ["", "é"]
     assert tokenizer.decode(ids[:1]) == ""
+
+
+def test_added_tokens_that_are_not_marked_special_are_text_too(tiny_path, tmp_path):
+    from tokenizers import AddedToken
+    from tokenizers import Tokenizer as Library
+
+    library = Library.from_file(str(tiny_path / "tokenizer.json"))
+    library.add_tokens([AddedToken("<tool_call>", special=False, normalized=False)])
+    library.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path / "tokenizer.json", 320)
+    added = library.token_to_id("<tool_call>")
+    assert added not in tokenizer.encode("x = '<tool_call>'")
+    assert added in tokenizer.special_ids

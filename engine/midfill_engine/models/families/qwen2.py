@@ -15,42 +15,15 @@ from midfill_engine.models.family import (
     DecoderConfig,
     DiffusionSpec,
     ModelFamily,
-    TensorNames,
     integer,
-    number,
     optional_integer,
 )
+from midfill_engine.models.llama import LLAMA_TENSORS, llama_decoder
 
 
 def _decoder(config: Mapping[str, Any]) -> DecoderConfig:
-    hidden = integer(config, "hidden_size")
-    heads = integer(config, "num_attention_heads")
-    kv_heads = integer(config, "num_key_value_heads") if "num_key_value_heads" in config else heads
-    head_dim = integer(config, "head_dim") if config.get("head_dim") else hidden // heads
-    if heads % kv_heads:
-        raise CorruptCheckpoint(
-            f"config.json: {heads} heads cannot share {kv_heads} key-value heads.",
-            "Copy the checkpoint again.",
-        )
-    if config.get("rope_scaling"):
-        raise UnsupportedArchitecture(
-            "The checkpoint scales its rotary positions (rope_scaling), which is not supported.",
-            "Use a checkpoint without it.",
-        )
-    return DecoderConfig(
-        hidden_size=hidden,
-        intermediate_size=integer(config, "intermediate_size"),
-        num_layers=integer(config, "num_hidden_layers"),
-        num_heads=heads,
-        num_kv_heads=kv_heads,
-        head_dim=head_dim,
-        vocab_size=integer(config, "vocab_size"),
-        rms_norm_eps=number(config, "rms_norm_eps"),
-        rope_theta=number(config, "rope_theta"),
-        max_positions=integer(config, "max_position_embeddings"),
-        qkv_bias=bool(config.get("attention_bias", config.get("model_type") == "qwen2")),
-        tied_head=bool(config.get("tie_word_embeddings", False)),
-    )
+    bias = bool(config.get("attention_bias", config.get("model_type") == "qwen2"))
+    return llama_decoder(config, qkv_bias=bias)
 
 
 def _diffusion(config: Mapping[str, Any]) -> DiffusionSpec:
@@ -99,19 +72,5 @@ FAMILY = ModelFamily(
     architectures=("Qwen2ForCausalLM", "LlamaForCausalLM"),
     decoder=_decoder,
     diffusion=_diffusion,
-    tensors=TensorNames(
-        embedding="model.embed_tokens",
-        final_norm="model.norm",
-        head="lm_head",
-        layer="model.layers.{}.",
-        attention_norm="input_layernorm",
-        q="self_attn.q_proj",
-        k="self_attn.k_proj",
-        v="self_attn.v_proj",
-        o="self_attn.o_proj",
-        mlp_norm="post_attention_layernorm",
-        gate="mlp.gate_proj",
-        up="mlp.up_proj",
-        down="mlp.down_proj",
-    ),
+    tensors=LLAMA_TENSORS,
 )
