@@ -12,67 +12,44 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
-import shutil
 import statistics
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from typing_places import Place, percentile, places
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.fill.filler import Filler
 from midfill_engine.settings import EngineSettings, share_cores
 from midfill_engine.wire import Fill, FillRequest
 
-FILES = [textwrap.__file__, argparse.__file__, shutil.__file__, statistics.__file__]
-KEYS = 10
-
-
-def places(text: str, count: int, chars: int, rng: random.Random) -> list[int]:
-    """Offsets inside lines of code, far enough from both ends of the file."""
-    found: list[int] = []
-    while len(found) < count:
-        at = rng.randrange(min(chars // 2, len(text) // 3), len(text) - 600)
-        end = text.find("\n", at)
-        line = text[text.rfind("\n", 0, at) + 1 : end].strip()
-        if end - at > KEYS and len(line) > KEYS + 12 and not line.startswith(("#", '"')):
-            found.append(at)
-    return found
-
 
 def type_at(
-    filler: Filler, path: Path, at: int, *, chars: int, max_tokens: int, strategy: str
+    filler: Filler, place: Place, *, chars: int, max_tokens: int, strategy: str
 ) -> Iterator[tuple[Fill, str]]:
-    """Fills for each key typed at ``at``, each with what really follows on the line."""
-    text = path.read_text()
-    end = text.find("\n", at)
-    for cursor in range(at, min(at + KEYS, end)):
+    """Fills for each key typed at ``place``, each with what really follows on the line."""
+    for stroke in place.keystrokes(chars):
         request = FillRequest(
-            prefix=text[max(0, at - chars * 3 // 4) : cursor],
-            suffix=text[end : end + chars // 4],
-            path=path.name,
-            session=f"{path.name}:{at}",
+            prefix=stroke.prefix,
+            suffix=stroke.suffix,
+            path=place.file,
+            session=place.name,
             max_tokens=max_tokens,
             strategy=strategy,
         )
         fill = filler.fill(request, deadline=Deadline.after_ms(None), stop=StopToken())
-        yield fill, text[cursor:end]
-    filler.forget(f"{path.name}:{at}")
-
-
-def percentile(values: list[float], share: float) -> float:
-    return round(sorted(values)[int(share * (len(values) - 1))], 2)
+        yield fill, stroke.rest
+    filler.forget(place.name)
 
 
 def report(fills: list[tuple[Fill, str]]) -> dict[str, object]:
     times = [fill.total_ms for fill, _ in fills]
     return {
         "requests": len(fills),
-        "p50_ms": percentile(times, 0.5),
-        "p95_ms": percentile(times, 0.95),
-        "prefill_p50_ms": percentile([fill.prefill_ms for fill, _ in fills], 0.5),
+        "p50_ms": round(percentile(times, 0.5), 2),
+        "p95_ms": round(percentile(times, 0.95), 2),
+        "prefill_p50_ms": round(percentile([fill.prefill_ms for fill, _ in fills], 0.5), 2),
         "nfe": round(statistics.mean(fill.nfe for fill, _ in fills), 2),
         "tokens": round(statistics.mean(fill.completion_tokens for fill, _ in fills), 2),
         "prompt_tokens": round(statistics.mean(fill.prompt_tokens for fill, _ in fills)),
@@ -105,16 +82,14 @@ def main() -> None:
     }
     chars = args.context * 4
     for strategy in args.strategy:
-        rng = random.Random(1)
         cold: list[tuple[Fill, str]] = []
         warm: list[tuple[Fill, str]] = []
-        for path in map(Path, FILES):
-            for at in places(path.read_text(), args.places, chars, rng):
-                first, *rest = type_at(
-                    filler, path, at, chars=chars, max_tokens=args.max_tokens, strategy=strategy
-                )
-                cold.append(first)
-                warm += rest
+        for place in places(args.places, chars):
+            first, *rest = type_at(
+                filler, place, chars=chars, max_tokens=args.max_tokens, strategy=strategy
+            )
+            cold.append(first)
+            warm += rest
         result[strategy] = {"cold": report(cold), "warm": report(warm)}
         print(strategy, json.dumps(result[strategy]), flush=True)
     if args.out:

@@ -16,11 +16,8 @@ import asyncio
 import json
 import math
 import random
-import shutil
-import statistics
 import sys
 import tempfile
-import textwrap
 import time
 import urllib.parse
 from collections import Counter
@@ -29,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from typing_places import FILES
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.protocol.client import Client
 
-FILES = [textwrap.__file__, argparse.__file__, shutil.__file__, statistics.__file__]
 LONGEST_LINE = 40
 
 
@@ -155,7 +152,7 @@ async def trace_of(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     await client.initialize()
     await client.ready()
     before, trace = await metrics(directory), Trace()
-    for file in map(Path, FILES):
+    for file in FILES:
         uri = f"file://{urllib.parse.quote(str(file))}"
         client.open(file.read_text(), uri=uri)
         version = 1
