@@ -54,6 +54,8 @@ PAUSE_S = 0.05
 #: A middle agrees if it begins with so many characters that really follow, or all on the line.
 AGREES_CHARS = 8
 RESAMPLES = 2000
+#: What tells a request from the others of its arm.
+KEYSTROKE = ("mode", "repeat", "place", "key")
 INCOMPLETE = 3
 
 
@@ -202,7 +204,8 @@ def ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str,
     """Ours over theirs: of medians, of means, and by place.
 
     Behind the first two stands the interval that holds 95 % of resampled places; by place are the
-    quartiles of the ratios of medians.
+    quartiles of the ratios of medians. ``full_length`` is the ratio of medians of those requests in
+    which ours wrote all tokens that it was allowed, and their number.
     """
     pairs = {
         place: [[row["ms"] for row in rows if row["place"] == place] for rows in (ours, theirs)]
@@ -225,8 +228,19 @@ def ratio(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str,
     return {
         "of_medians": of(median),
         "of_means": of(mean),
+        "full_length": full_length(ours, theirs),
         "by_place": [round(percentile(own, share), 3) for share in (0.25, 0.5, 0.75)],
     }
+
+
+def full_length(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> dict[str, Any]:
+    most = max(row["tokens"] for row in ours)
+    full = {tuple(row[k] for k in KEYSTROKE) for row in ours if row["tokens"] == most}
+    times = [
+        [row["ms"] for row in rows if tuple(row[k] for k in KEYSTROKE) in full]
+        for rows in (ours, theirs)
+    ]
+    return {"requests": len(times[0]), "ratio": round(median(times[0]) / median(times[1]), 3)}
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
