@@ -67,6 +67,7 @@ def _verify(args: argparse.Namespace) -> int:
     """Every named model, or all; goes on after a bad one."""
     # Late: it imports the tensor library, and the other subcommands need none.
     from midfill_engine.models.checkpoint import Checkpoint  # noqa: PLC0415
+    from midfill_engine.models.sums import sums_checked  # noqa: PLC0415
 
     paths = [locate(name) for name in args.name] or installed()
     if not paths:
@@ -75,7 +76,8 @@ def _verify(args: argparse.Namespace) -> int:
     bad = 0
     for path in paths:
         try:
-            Checkpoint.open(path).verify()
+            with sums_checked(path):
+                Checkpoint.open(path)
             print(f"{path.name}: good")
         except MidfillError as error:
             bad += 1

@@ -1,15 +1,14 @@
 """A checkpoint directory on disk: configuration, verified tensor index, lazily read tensors.
 
-Owns what is read from files and every complaint about them. Knows neither devices nor what a
-model does with its tensors. Runs no code of a checkpoint and unpickles nothing: safetensors only.
+Owns what is read from files and every complaint about them (checksums: `models.sums`). Knows
+neither devices nor what a model does with its tensors. Runs no code of a checkpoint and unpickles
+nothing: safetensors only.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,6 @@ CONFIG_FILE = "config.json"
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
-SUMS_FILE = "SHA256SUMS"
-_HASH_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,33 +104,15 @@ class Checkpoint:
                 f"The checkpoint {self.path} has no tensor {name!r}.",
                 "Its config.json does not fit its weights; copy the checkpoint again.",
             )
-        tensor: Tensor = self._handles[file].get_tensor(name)
+        tensor: Tensor = self._open(file).get_tensor(name)
         return tensor
 
-    def verify(self, progress: Callable[[float], None] = lambda _: None) -> None:
-        """Compare every file with ``SHA256SUMS``, where there is one.
+    def release(self) -> None:
+        """Unmap the files, except for tensors still in use; a later `tensor` maps them again.
 
-        Raises
-        ------
-        CorruptCheckpoint
-            Naming the first file that is missing or differs.
+        Pages that were read count as the process's own for as long as they are mapped.
         """
-        sums = self.path / SUMS_FILE
-        if not sums.is_file():
-            return
-        entries = [line.split(maxsplit=1) for line in sums.read_text().splitlines() if line.strip()]
-        if any(len(entry) != 2 for entry in entries):
-            raise CorruptCheckpoint(f"{sums} is damaged.", "Copy the checkpoint again.")
-        # hashlib lets go of the interpreter lock: two threads hash as fast as two cores can.
-        with ThreadPoolExecutor(2) as pool:
-            checks = pool.map(lambda e: _matches(self.path / e[1].lstrip("*"), e[0]), entries)
-            for done, ((_, name), good) in enumerate(zip(entries, checks, strict=True), 1):
-                if not good:
-                    raise CorruptCheckpoint(
-                        f"{self.path / name} is missing or is not what {SUMS_FILE} says.",
-                        "Copy or download the checkpoint again.",
-                    )
-                progress(done / len(entries))
+        self._handles.clear()
 
     def _open_shards(self) -> None:
         for file in sorted(set(self.files.values())):
@@ -142,29 +121,25 @@ class Checkpoint:
                 raise CorruptCheckpoint(
                     f"The checkpoint lacks its file {shard}.", "Copy or download it again."
                 )
-            try:
-                self._handles[file] = safe_open(str(shard), framework="pt")
-            except (SafetensorError, OSError) as error:
-                raise CorruptCheckpoint(
-                    f"{shard} is damaged or cut short ({error}).", "Copy or download it again."
-                ) from None
             promised = {name for name, where in self.files.items() if where == file}
-            missing = sorted(promised - set(self._handles[file].keys()))
+            missing = sorted(promised - set(self._open(file).keys()))
             if missing:
                 raise CorruptCheckpoint(
                     f"{shard} lacks the tensor {missing[0]!r} that the index promises.",
                     "Copy or download the checkpoint again.",
                 )
 
-
-def _matches(file: Path, expected: str) -> bool:
-    if not file.is_file():
-        return False
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while chunk := stream.read(_HASH_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest() == expected.lower()
+    def _open(self, file: str) -> Any:
+        handle = self._handles.get(file)
+        if handle is None:
+            shard = self.path / file
+            try:
+                handle = self._handles[file] = safe_open(str(shard), framework="pt")
+            except (SafetensorError, OSError) as error:
+                raise CorruptCheckpoint(
+                    f"{shard} is damaged or cut short ({error}).", "Copy or download it again."
+                ) from None
+        return handle
 
 
 def _read_json(file: Path) -> dict[str, Any]:

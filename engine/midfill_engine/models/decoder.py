@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from midfill_engine.device.choose import Precision, dtype_of
+from midfill_engine.device.cores import all_cores
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.family import DecoderConfig, TensorNames
 from midfill_engine.models.kv import KVCache
@@ -258,7 +259,6 @@ def load_decoder(
 
     def layer(number: int) -> Layer:
         at = names.layer.format(number)
-        progress(number / c.num_layers)
         return Layer(
             attention_norm=norm(at + names.attention_norm),
             qkv=linear(
@@ -275,19 +275,23 @@ def load_decoder(
             down=linear([(at + names.down, c.hidden_size)], c.intermediate_size),
         )
 
-    embedding = read_weight(checkpoint, names.embedding, (c.vocab_size, c.hidden_size))
-    head = (
-        embedding
-        if c.tied_head
-        else read_weight(checkpoint, names.head, (c.vocab_size, c.hidden_size))
-    )
-    return Decoder(
-        config,
-        Embedding(embedding, dtype, device),
-        [layer(number) for number in range(c.num_layers)],
-        norm(names.final_norm),
-        make_linear(head, None, precision, device),
-    )
+    table = (c.vocab_size, c.hidden_size)
+    head_name = names.embedding if c.tied_head else names.head
+    layers: list[Layer] = []
+    with all_cores(device) as cores:
+        making = cores.map(layer, range(c.num_layers))
+        head = linear([(head_name, c.vocab_size)], c.hidden_size)
+        for made in making:
+            layers.append(made)
+            # Unmapped as it goes, for pages that were read count as memory of this process.
+            checkpoint.release()
+            progress(len(layers) / c.num_layers)
+    final_norm = norm(names.final_norm)
+    # Last and from a fresh mapping: rows that no text uses never take memory on a CPU.
+    checkpoint.release()
+    embedding = Embedding(read_weight(checkpoint, names.embedding, table), dtype, device)
+    checkpoint.release()
+    return Decoder(config, embedding, layers, final_norm, head)
 
 
 def _rotary(

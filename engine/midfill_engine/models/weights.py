@@ -20,6 +20,8 @@ from midfill_engine.models.checkpoint import Checkpoint
 
 INT4_GROUP = 32
 _DENSE = (torch.float32, torch.bfloat16, torch.float16)
+#: Weights that are unpacked at a time: what they need as float32 stays in a core's cache.
+_AT_A_TIME = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +43,51 @@ class StoredWeight:
     @property
     def shape(self) -> tuple[int, int]:
         """``(out, in)``."""
-        packing = 2 if self.values.dtype == torch.uint8 else 1
-        return self.values.shape[0], self.values.shape[1] * packing
+        rows, columns = self.values.shape
+        return rows, columns * (2 if self.values.dtype == torch.uint8 else 1)
 
     def dense(self, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
         """The matrix as ``(out, in)`` of ``dtype``, unpacked on ``device``."""
         values = self.values.to(device)
         if self.scale is None:
             return values.to(dtype)
-        return self._grouped(values, self.scale.to(values.device)).to(dtype).contiguous()
+        out = torch.empty(self.shape, device=device)
+        _unpack(values, self.scale.to(device), out)
+        return out.to(dtype)
 
     def rowwise_int8(self) -> tuple[Tensor, Tensor]:
         """The matrix rounded to int8 with one scale a row: ``(out, in)`` int8, ``(out,)`` float."""
         if self.values.dtype == torch.int8 and self.scale is not None and self.scale.dim() == 1:
             return self.values, self.scale.float()
-        dense = self.dense(torch.float32)
-        scale = dense.abs().amax(1).div_(127).clamp_(min=1e-12)
-        return dense.div_(scale[:, None]).round_().to(torch.int8), scale
+        rows, inner = self.shape
+        values = torch.empty((rows, inner), dtype=torch.int8)
+        scale = torch.empty(rows)
+        # Page by page: fresh pages for whole float matrices would cost more than the arithmetic.
+        page = torch.empty((max(1, _AT_A_TIME // inner), inner))
+        for start in range(0, rows, len(page)):
+            part = slice(start, start + len(page))
+            dense = page[: rows - start]
+            _unpack(self.values[part], None if self.scale is None else self.scale[part], dense)
+            step = dense.abs().amax(1).div_(127).clamp_(min=1e-12)
+            scale[part] = step
+            values[part] = dense.div_(step[:, None]).round_()
+        return values, scale
 
-    @staticmethod
-    def _grouped(values: Tensor, scale: Tensor) -> Tensor:
-        rows = values.shape[0]
-        if values.dtype == torch.uint8:
-            packed = values.view(rows, -1, INT4_GROUP // 2)
-            nibbles = torch.cat((packed & 15, packed >> 4), dim=-1)
-            return nibbles.float().sub_(8).mul_(scale.float()[..., None]).view(rows, -1)
-        groups = scale.view(rows, -1).shape[1]
-        grouped = values.view(rows, groups, -1).float()
-        return grouped.mul_(scale.float().view(rows, groups, 1)).view(rows, -1)
+
+def _unpack(values: Tensor, scale: Tensor | None, out: Tensor) -> None:
+    """Write stored ``values`` times ``scale`` to ``out (rows, in)`` float32."""
+    rows = len(values)
+    if values.dtype == torch.uint8:
+        packed = values.view(rows, -1, INT4_GROUP // 2)
+        low, high = out.view(rows, -1, INT4_GROUP).chunk(2, dim=-1)
+        low.copy_(packed & 15)
+        high.copy_(packed >> 4)
+        out.sub_(8)
+    else:
+        out.copy_(values)
+    if scale is not None:
+        grouped = scale.float().view(rows, -1, 1)
+        out.view(rows, grouped.shape[1], -1).mul_(grouped)
 
 
 def read_weight(checkpoint: Checkpoint, name: str, shape: tuple[int, int]) -> StoredWeight:

@@ -13,7 +13,10 @@ from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 from midfill_engine.deadline import Clock, Deadline, StopToken
+from midfill_engine.device.memory import uncollected
 from midfill_engine.errors import EngineLoading
+from midfill_engine.models.locate import locate
+from midfill_engine.models.sums import sums_checked
 from midfill_engine.service.mailbox import Job, Mailbox
 from midfill_engine.service.worker import (
     FillerLike,
@@ -33,12 +36,13 @@ CLOSE_TIMEOUT_S = 5.0
 
 
 def load_filler(settings: EngineSettings, progress: Progress) -> FillerLike:
-    """Load the real model. Runs in the inference thread."""
+    """Load the real model, its checksums compared meanwhile. Runs in the inference thread."""
     share_cores()
-    # Late, because importing torch takes seconds, and by then the socket must answer.
-    from midfill_engine.fill.filler import Filler  # noqa: PLC0415
+    with sums_checked(locate(settings.model)), uncollected():
+        # Late, because importing torch takes a second, and by then the socket must answer.
+        from midfill_engine.fill.filler import Filler  # noqa: PLC0415
 
-    return Filler.load(settings, progress)
+        return Filler.load(settings, progress)
 
 
 class Engine:

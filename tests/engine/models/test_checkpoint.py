@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from midfill_engine.errors import CheckpointError, CorruptCheckpoint, UnsupportedArchitecture
 from midfill_engine.fill.filler import Filler
 from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.service.engine import load_filler
 from midfill_engine.settings import EngineSettings
 from tests import tiny
 
@@ -117,15 +118,24 @@ def test_special_id_outside_the_vocabulary(copy):
         load(copy)
 
 
-def test_checksums(copy):
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("tokenizer.json", lambda data: data.replace(b"ret", b"rot", 1)),  # cannot be read any more
+        ("model-00001-of-00002.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
+        ("model-00002-of-00002.safetensors", lambda data: data[:-1]),
+    ],
+)
+def test_checksums(copy, name, damage):
     files = [f for f in copy.iterdir() if f.suffix in (".safetensors", ".json")]
     sums = [f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}" for f in files]
     (copy / "SHA256SUMS").write_text("\n".join(sums) + "\n")
-    Checkpoint.open(copy).verify()
-    tokenizer = copy / "tokenizer.json"
-    tokenizer.write_text(tokenizer.read_text().replace("ret", "rot", 1))
-    with pytest.raises(CorruptCheckpoint, match=r"tokenizer\.json is missing or is not"):
-        load(copy)
+    settings = EngineSettings(model=str(copy), device="cpu", precision="float32", threads=1)
+    assert load_filler(settings, lambda *_: None).info.name == "copy"
+    damaged = copy / name
+    damaged.write_bytes(damage(damaged.read_bytes()))
+    with pytest.raises(CorruptCheckpoint, match=f"{name} is missing or is not"):
+        load_filler(settings, lambda *_: None)
 
 
 def test_pickles_are_not_read(copy):
