@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,8 @@ def describe() -> dict[str, object]:
         "cpu": facts.get("model name", "?"),
         "cores": len(os.sched_getaffinity(0)),
         "instructions": [name for name in INSTRUCTIONS if name in facts.get("flags", "").split()],
+        "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
+        "python": platform.python_version(),
         "torch": version("torch"),
         "commit": _git("rev-parse", "--short=12", "HEAD"),
         "changed": bool(_git("status", "--porcelain", "--", "engine")),

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from midfill_engine.device.choose import Precision, dtype_of
+from midfill_engine.device.choose import Precision, dtype_of, memory_dtype
 from midfill_engine.device.cores import all_cores
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.family import DecoderConfig, TensorNames
@@ -83,7 +83,7 @@ class Decoder:
     """A dense decoder: RMSNorm, rotary grouped-query attention, SwiGLU.
 
     Rows of one call share one sequence. Rotary halves are split, not interleaved; norm statistics
-    are float32.
+    are float32. Keys and values are kept, and attention is computed, in ``memory_dtype``.
     """
 
     def __init__(
@@ -93,9 +93,12 @@ class Decoder:
         layers: list[Layer],
         final_norm: Tensor,
         head: Linear,
+        *,
+        memory_dtype: torch.dtype | None = None,
     ) -> None:
         self.config = config
         self.dtype = final_norm.dtype
+        self._memory_dtype = memory_dtype or self.dtype
         self.device = final_norm.device
         self.embedding = embedding
         self.layers = layers
@@ -106,7 +109,7 @@ class Decoder:
     def new_cache(self) -> KVCache:
         """An empty cache that fits this decoder."""
         c = self.config
-        return KVCache(c.num_layers, c.num_kv_heads, c.head_dim, self.dtype, self.device)
+        return KVCache(c.num_layers, c.num_kv_heads, c.head_dim, self._memory_dtype, self.device)
 
     @torch.inference_mode()
     def forward(self, ids: Tensor, cache: KVCache, start: int, *, open_rows: int = 0) -> Tensor:
@@ -195,10 +198,11 @@ class Decoder:
         memory[0][:, rows.slots] = _rotate(k, rows)
         memory[1][:, rows.slots] = v
         # Query heads that share a key head become rows of one product: fewer, larger products.
-        shared = _rotate(q, rows).reshape(1, c.num_kv_heads, -1, c.head_dim)
+        shared = _rotate(q, rows).reshape(1, c.num_kv_heads, -1, c.head_dim).to(memory.dtype)
         keys, values = memory[:, None, :, : rows.seen]
         y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=rows.mask)
-        return layer.o(y.view(c.num_heads, len(x), -1).transpose(0, 1).reshape(len(x), -1))
+        y = y.view(c.num_heads, len(x), -1).transpose(0, 1).reshape(len(x), -1)
+        return layer.o(y.to(x.dtype))
 
     def _mask(self, start: int, end: int, open_rows: int) -> Tensor:
         """Which of ``end`` slots each row from ``start`` on sees."""
@@ -291,7 +295,9 @@ def load_decoder(
     checkpoint.release()
     embedding = Embedding(read_weight(checkpoint, names.embedding, table), dtype, device)
     checkpoint.release()
-    return Decoder(config, embedding, layers, final_norm, head)
+    return Decoder(
+        config, embedding, layers, final_norm, head, memory_dtype=memory_dtype(precision, device)
+    )
 
 
 def _rotary(

@@ -1,11 +1,10 @@
 """Linear layers at run time: dense, int8 on CPUs, small weights on GPUs (`models.packed`).
 
-Owns the choice of kernel for a precision. Knows nothing of decoders or checkpoints.
+Owns the choice of layer for a precision. Knows nothing of decoders or checkpoints.
 """
 
 from __future__ import annotations
 
-import warnings
 from typing import Protocol
 
 import torch
@@ -13,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from midfill_engine.device.choose import PACKED, Precision, dtype_of
+from midfill_engine.device.int8 import Kernel, kernels
+from midfill_engine.device.int8 import pack as pack_int8
 from midfill_engine.models.packed import PackedLinear, pack
 from midfill_engine.models.weights import StoredWeight
 
@@ -48,28 +49,19 @@ class DenseLinear:
 
 
 class RowwiseInt8Linear:
-    """Int8 weights, activations rounded row by row: a row's result never depends on its company.
+    """Int8 weights and activations, both scaled row by row (`device.int8`)."""
 
-    FBGEMM's dynamic kernel takes one activation scale for all rows, so that a chunked prefill
-    would differ from a whole one and one outlier row would blur the rest. Rows are therefore
-    scaled to [-1, 1] first and back afterwards.
-    """
-
-    def __init__(self, weight: StoredWeight, bias: Tensor | None) -> None:
+    def __init__(
+        self, weight: StoredWeight, bias: Tensor | None, kernel: Kernel | None = None
+    ) -> None:
         values, scale = weight.rowwise_int8()
-        self._packed = _prepack(values, scale)
+        self._product = pack_int8(values, scale, kernel or kernels()[0])
         self._bias = bias
         self._bytes = values.numel() + scale.nbytes
-        # Without VNNI, pairs of products are added in 16 bits: 7-bit activations cannot overflow.
-        self._levels, self._zero = (127, 128) if _has_vnni() else (63, 64)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Apply to ``rows (R, in)`` float32."""
-        scale = rows.abs().amax(1, keepdim=True).clamp_(min=1e-12)
-        out: Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            rows / scale, 1 / self._levels, self._zero, self._packed
-        )
-        out *= scale
+        out = self._product(rows)
         return out if self._bias is None else out.add_(self._bias)
 
     @property
@@ -89,19 +81,3 @@ def make_linear(
     if precision == "int8":
         return RowwiseInt8Linear(weight, placed)
     return DenseLinear(weight.dense(dtype, device), placed)
-
-
-def _prepack(values: Tensor, scale: Tensor) -> torch.ScriptObject:
-    zeros = torch.zeros(len(scale), dtype=torch.long)
-    with warnings.catch_warnings():
-        # The quantised tensor types are on their way out of PyTorch; the kernels stay.
-        warnings.filterwarnings("ignore", message=".*quantize_per.*")
-        warnings.filterwarnings("ignore", message=".*quantized tensor.*")
-        make = torch._make_per_channel_quantized_tensor  # noqa: SLF001  (no public twin)
-        quantized = make(values, scale.double(), zeros, 0)
-        packed: torch.ScriptObject = torch.ops.quantized.linear_prepack(quantized, None)
-    return packed
-
-
-def _has_vnni() -> bool:
-    return bool(torch.cpu._is_vnni_supported())  # noqa: SLF001  (no public twin)
