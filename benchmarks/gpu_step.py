@@ -385,12 +385,12 @@ def breakdown(decoder: Decoder) -> dict[str, object]:
         return fused.forward(ids, cache, place)
 
     ahead = {}
+    fused.products.hopper = True
     for mib in (0, 2, 6, 12, 24, 48):
         fused.products.ahead = mib << 20
         ahead[f"{mib}MiB"] = round(replayed(forward), 4)
     found["forward_device_ms_by_bytes_asked_ahead"] = ahead
     plain = FusedDecoder(decoder)
-    plain.products.hopper = False
     ready = replayed(lambda: plain.forward(ids, cache, place))
     found["forward_device_ms_without_dependent_launches"] = round(ready, 4)
     try:
@@ -519,6 +519,7 @@ def warm(size: str, precision: str) -> None:
     decoder = random_decoder(geometry(size, layers=1), precision)
     graphs = GraphDecoder(decoder)
     cache = graphs.new_cache()
+    cache.reserve(256)
     for rows in (1, 8, 32, MOST_ROWS):
         graphs.forward(torch.zeros(rows, dtype=torch.long, device=DEVICE), cache, 100)
     for rows in (1, 20, MOST_ROWS):
@@ -527,7 +528,7 @@ def warm(size: str, precision: str) -> None:
         graphs.statistics(hidden, bias, forbid=None, asked=[])
     if size == "0.5B" and precision == "bfloat16":
         plain = FusedDecoder(decoder)
-        plain.products.hopper = False
+        plain.products.hopper = True
         ids = torch.zeros(32, dtype=torch.long, device=DEVICE)
         plain.forward(ids, cache, torch.tensor([100, 0, 32], device=DEVICE))
     torch.cuda.synchronize()

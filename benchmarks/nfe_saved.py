@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.engine_typing import FILES, KEYS, places
+from typing_places import Keystroke, places
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.fill.filler import Filler
@@ -53,41 +52,33 @@ def main() -> None:
     filler = Filler.load(EngineSettings(model=args.model, device=args.device))
     ways = {name: Counts() for name in ("every key", "type-through", "warm")}
     differing = 0
-    chars = args.context * 4
-    rng = random.Random(2)
-    for path in map(Path, FILES):
-        text = path.read_text()
-        for at in places(text, args.places, chars, rng):
-            end = text.find("\n", at)
-            shown = ""
-            for cursor in range(at, min(at + KEYS, end)):
-                before = text[max(0, at - chars * 3 // 4) : cursor]
-                after = text[end : end + chars // 4]
 
-                def ask(session: str, before: str = before, after: str = after) -> Fill:
-                    request = FillRequest(
-                        before,
-                        after,
-                        path="typed.py",
-                        session=session,
-                        strategy=args.strategy,
-                        max_tokens=args.max_tokens,
-                    )
-                    return filler.fill(request, deadline=Deadline.after_ms(None), stop=StopToken())
+    def ask(key: Keystroke, session: str) -> Fill:
+        request = FillRequest(
+            key.prefix,
+            key.suffix,
+            path="typed.py",
+            session=session,
+            strategy=args.strategy,
+            max_tokens=args.max_tokens,
+        )
+        return filler.fill(request, deadline=Deadline.after_ms(None), stop=StopToken())
 
-                filler.forget("cold")
-                fresh = ask("cold")
-                ways["every key"].add(fresh)
-                key = text[cursor - 1]
-                if cursor > at and shown.startswith(key) and len(shown) > 1:
-                    shown = shown[1:]  # typed along: what is shown stays true
-                    continue
-                ways["type-through"].add(fresh)
-                warm = ask("warm")
-                ways["warm"].add(warm)
-                differing += warm.text != fresh.text
-                shown = warm.text
-            filler.forget("warm")
+    for place in places(args.places, args.context * 4, seed=2):
+        shown = ""
+        for key in place.keystrokes(args.context * 4):
+            filler.forget("cold")
+            fresh = ask(key, "cold")
+            ways["every key"].add(fresh)
+            if len(shown) > 1 and shown.startswith(key.prefix[-1]):
+                shown = shown[1:]  # typed along: what is shown stays true
+                continue
+            ways["type-through"].add(fresh)
+            warm = ask(key, "warm")
+            ways["warm"].add(warm)
+            differing += warm.text != fresh.text
+            shown = warm.text
+        filler.forget("warm")
     result = {
         "model": filler.info.to_dict(),
         "strategy": args.strategy,

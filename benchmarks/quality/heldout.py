@@ -1,4 +1,4 @@
-r"""The held-out cuts through the engine, as editors ask it: each strategy on the same warm context.
+r"""The held-out cuts through the engine, as editors ask it: one request a cut and strategy.
 
     python benchmarks/quality/heldout.py --model models/midfill-0.5b \
         --strategy autoregressive --strategy balanced --strategy fast --out results.json
@@ -36,13 +36,13 @@ def scored(cut: HeldOut, fill: Fill) -> Scored:
 def answer(filler: Filler, cut: HeldOut, strategy: str, max_tokens: int) -> tuple[Scored, float]:
     """The scored answer and its denoising time in ms.
 
-    The first strategy's request reads the context, for all: times are of what comes after.
+    Each strategy has a session of its own: an earlier middle would serve it as a draft.
     """
     request = FillRequest(
         cut.prefix,
         cut.suffix,
         path=cut.path,
-        session="heldout",
+        session=strategy,
         strategy=strategy,
         max_tokens=max_tokens,
     )

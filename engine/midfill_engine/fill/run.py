@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 #: Rows of a prefill chunk: not longer than a denoising step takes, so that a stop is as quick.
 CHUNK_ROWS = {"cpu": 32, "cuda": 2048}
+#: Above so many rows a device reads the context and looks at what rides on it in two forwards, each
+#: through the kernels that are made for it.
+STEP_ROWS = {"cuda": 64}
 #: Slots kept free behind the context, so that the first block does not make the cache grow.
 BLOCK_ROOM = 64
 
@@ -97,6 +100,10 @@ class Run:
         while len(rows) - start > chunk and start + chunk < len(ids):
             self._append(rows[start : start + chunk])
             start += chunk
+        most = STEP_ROWS.get(self.decoder.device.type)
+        if most and start < len(ids) - 1 and len(rows) + len(block) - start > most:
+            self._append(rows[start : len(ids) - 1])
+            start = len(ids) - 1
         hidden = self._append(rows[start:], block)
         self.nfe += bool(draft or block)
         return hidden[len(ids) - 1 - start :]

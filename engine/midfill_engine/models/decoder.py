@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention.bias import CausalBias, causal_lower_right
 
 from midfill_engine.device.choose import Precision, dtype_of, memory_dtype
 from midfill_engine.device.cores import all_cores
@@ -20,6 +21,9 @@ from midfill_engine.models.family import DecoderConfig, TensorNames
 from midfill_engine.models.kv import KVCache
 from midfill_engine.models.linear import Linear, make_linear
 from midfill_engine.models.weights import StoredWeight, read_vector, read_weight, stack
+
+#: More causal rows than this go through an attention that holds no mask, where there is one.
+FLASH_ROWS = {"cuda": 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,11 @@ class Decoder:
         end = start + len(ids)
         cache.reserve(end)
         slots = slice(start, end)
-        mask = self._mask(start, end, open_rows) if len(ids) > max(1, open_rows) else None
+        mask: Tensor | None = None
+        if not open_rows and len(ids) > FLASH_ROWS.get(self.device.type, end):
+            mask = causal_lower_right(len(ids), end)
+        elif len(ids) > max(1, open_rows):
+            mask = self._mask(start, end, open_rows)
         return self._forward(ids, cache, Rows(slots, end, self.cos[slots], self.sin[slots], mask))
 
     @torch.inference_mode()
@@ -197,6 +205,12 @@ class Decoder:
         q, k, v = torch.split(heads.transpose(0, 1), [c.num_heads, c.num_kv_heads, c.num_kv_heads])
         memory[0][:, rows.slots] = _rotate(k, rows)
         memory[1][:, rows.slots] = v
+        if isinstance(rows.mask, CausalBias):
+            keys, values = memory[:, None, :, : rows.seen].repeat_interleave(len(q) // len(k), 2)
+            y = F.scaled_dot_product_attention(
+                _rotate(q, rows)[None].to(memory.dtype), keys, values, attn_mask=rows.mask
+            )
+            return layer.o(y[0].transpose(0, 1).reshape(len(x), -1).to(x.dtype))
         # Query heads that share a key head become rows of one product: fewer, larger products.
         shared = _rotate(q, rows).reshape(1, c.num_kv_heads, -1, c.head_dim).to(memory.dtype)
         keys, values = memory[:, None, :, : rows.seen]

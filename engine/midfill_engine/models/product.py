@@ -7,8 +7,8 @@ it. Weights become the type of the rows in registers, tile by tile. Knows neithe
 A norm costs no launch: whoever writes a residual also writes it times the next norm's gain, and
 its sums of squares; the product that follows divides its rows by the root of their mean.
 
-On Hopper a kernel starts while its predecessor still runs (programmatic dependent launch), asks
-for its weights and only then waits for its rows.
+With `EARLY_START` a kernel on Hopper starts while its predecessor still runs (programmatic
+dependent launch), asks for its weights and only then waits for its rows.
 
 Imported on CUDA devices only.
 """
@@ -30,6 +30,10 @@ _PROGRAMS = 112
 _MOST_SPLITS = 8
 #: How much slower one multiprocessor reads than all of them.
 _ALONE = 50
+#: Whether kernels on Hopper start while their predecessor runs and ask for weights meanwhile. Off:
+#: on an H100 a forward of the 0.5B takes 1.01 ms without it and 1.40 with it, of 8B 6.6 and 7.3 ms
+#: (benchmarks/results/gpu-step-dependent-launches-h100.json).
+EARLY_START = False
 #: Bytes of weights that a launch asks for ahead; a multiple of that must fit into L2.
 _AHEAD = 12 << 20
 #: Rows of the vocabulary in one tile of the head.
@@ -371,7 +375,7 @@ class Products:
 
     def __init__(self, device: torch.device) -> None:
         self.counters = torch.zeros(8192, dtype=torch.int32, device=device)
-        self.hopper = is_hopper(device)
+        self.hopper = EARLY_START and is_hopper(device)
         self._nothing = torch.full((MOST_ROWS,), -1, device=device)
         self.choose = tiling
         self.ahead = _AHEAD

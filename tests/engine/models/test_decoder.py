@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from midfill_engine.models import decoder as decoders
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.decoder import Decoder, load_decoder
 from midfill_engine.models.registry import family_of
@@ -102,6 +103,18 @@ def test_causal_rows_and_the_open_block_behind_them_share_a_forward(decoder):
     causal = decoder.forward(IDS[:9], apart, 0)[4:]
     block = decoder.forward(IDS[9:], apart, 9, open_rows=3)
     torch.testing.assert_close(got, torch.cat((causal, block)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("start", [0, 5])
+def test_attention_without_a_mask_sees_the_same(decoder, monkeypatch, start):
+    masked, plain = decoder.new_cache(), decoder.new_cache()
+    for cache in (masked, plain):
+        if start:
+            decoder.forward(IDS[:start], cache, 0)
+    want = decoder.forward(IDS[start:], masked, start)
+    monkeypatch.setattr(decoders, "FLASH_ROWS", {"cpu": 1})
+    got = decoder.forward(IDS[start:], plain, start)
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
