@@ -15,8 +15,8 @@ FIRST_CHOICE = {"cpu": 8, "cuda": 16}
 WIDEST = 16
 #: Causal rows of a usual step: the newest token and the draft that is verified.
 VERIFIED = 4
-#: How often the next token of a draft is right, given that those before it are (held-out cuts,
-#: benchmarks/results/quality-engine.json).
+#: How often the next token of a draft is right, given that those before it are: a guess that fits
+#: what held-out cuts gave (docs/decisions/0006-presets-verify-what-they-draft.md).
 ACCEPTED = 0.7
 
 

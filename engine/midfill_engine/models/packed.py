@@ -54,7 +54,7 @@ def pack(weight: StoredWeight, precision: Precision, device: torch.device) -> St
 def _fp8(weight: StoredWeight) -> StoredWeight:
     dense = weight.dense(torch.float32)
     scale = dense.abs().amax(1).div_(_FP8_MOST).clamp_(min=1e-12)
-    return StoredWeight(dense.div_(scale[:, None]).to(torch.float8_e4m3fn), scale)
+    return StoredWeight((dense / scale[:, None]).to(torch.float8_e4m3fn), scale)
 
 
 def _int4(weight: StoredWeight) -> StoredWeight:

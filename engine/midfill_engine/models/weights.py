@@ -51,7 +51,7 @@ class StoredWeight:
         values = self.values.to(device)
         if self.scale is None:
             return values.to(dtype)
-        out = torch.empty(self.shape, device=device)
+        out = torch.empty(self.shape, device=values.device)
         _unpack(values, self.scale.to(device), out)
         return out.to(dtype)
 
@@ -60,10 +60,11 @@ class StoredWeight:
         if self.values.dtype == torch.int8 and self.scale is not None and self.scale.dim() == 1:
             return self.values, self.scale.float()
         rows, inner = self.shape
-        values = torch.empty((rows, inner), dtype=torch.int8)
-        scale = torch.empty(rows)
+        device = self.values.device
+        values = torch.empty((rows, inner), dtype=torch.int8, device=device)
+        scale = torch.empty(rows, device=device)
         # Page by page: fresh pages for whole float matrices would cost more than the arithmetic.
-        page = torch.empty((max(1, _AT_A_TIME // inner), inner))
+        page = torch.empty((max(1, _AT_A_TIME // inner), inner), device=device)
         for start in range(0, rows, len(page)):
             part = slice(start, start + len(page))
             dense = page[: rows - start]
