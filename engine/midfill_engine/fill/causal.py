@@ -109,15 +109,17 @@ def causal(
         said = verify(stats, draft, tolerance)
         run.drop(len(draft) - len(said.agreed))
         canvas.placed.extend(said.agreed)
-        canvas.ended = said.follower.token == spec.eom_id and not canvas.reached_stop()
+        stopped = canvas.reached_stop()
+        canvas.ended = said.follower.token == spec.eom_id and not stopped
         guesses: list[Placed] = []
-        if canvas.room and not canvas.ended and not canvas.reached_stop():
+        if canvas.room and not canvas.ended and not stopped:
             canvas.placed.append(said.follower)
+            stopped = canvas.reached_stop()
             guesses = _guesses(stats, len(draft) + 1, spec) if said.whole else []
         canvas.report(guesses[: canvas.room])
         if canvas.ended:
             return "end"
-        if canvas.reached_stop():
+        if stopped:
             return "stop"
         if canvas.room == 0:
             return "length"
