@@ -64,14 +64,14 @@ class LlamaCppApi:
         return json_response(self._encode(asked, fill))
 
     async def _events(self, asked: Asked) -> AsyncGenerator[bytes]:
-        steady = SteadyText(asked.fill.stop)
+        steady = SteadyText(asked.fill)
         async with aclosing(self._engine.stream(asked.fill, supersedes=False)) as states:
             async for state in states:
                 if isinstance(state, Fill):
-                    for index, middle in enumerate(_middles(state)):
-                        text = middle.text if index else steady.rest(middle.text)
+                    first, *others = _middles(state)
+                    for index, middle in enumerate((steady.last(first), *others)):
                         last = self._completion(asked, state, index, middle)
-                        yield event(_select({**last, "content": text}, asked.response_fields))
+                        yield event(_select(last, asked.response_fields))
                 elif asked.fill.candidates == 1 and (text := steady.grown(state)):
                     part = {"index": 0, "content": text, "id_slot": asked.slot, "stop": False}
                     yield event(_select(part, asked.response_fields))

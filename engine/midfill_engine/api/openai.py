@@ -89,7 +89,7 @@ class OpenAiApi:
 
     async def _events(self, asked: Asked) -> AsyncGenerator[bytes]:
         head = asked.head(self._engine.info.name if self._engine.info else "")
-        steady = SteadyText(asked.fill.stop)
+        steady = SteadyText(asked.fill)
         echo = asked.echo
         async with aclosing(self._engine.stream(asked.fill, supersedes=False)) as states:
             async for state in states:
@@ -152,7 +152,8 @@ def finish_reason(middle: Middle) -> str:
 
 def _last_choices(asked: Asked, fill: Fill, steady: SteadyText, echo: str) -> list[dict[str, Any]]:
     first, *others = _middles(fill)
-    texts = [echo + steady.rest(first.text), *(asked.echo + middle.text for middle in others)]
+    first = steady.last(first)
+    texts = [echo + first.text, *(asked.echo + middle.text for middle in others)]
     return [
         asked.choice(index, text, finish_reason(middle))
         for index, (text, middle) in enumerate(zip(texts, (first, *others), strict=True))

@@ -5,15 +5,17 @@ Owns the response's life and the rule which part of a draft is steady. Knows no 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import orjson
 from aiohttp import web
 
 from midfill_engine.api.problems import explain, form_of
-from midfill_engine.wire import Draft
+from midfill_engine.fill.canvas import what_follows
+from midfill_engine.wire import Draft, FillRequest, Middle
 
 EVENT_STREAM = "text/event-stream"
 JSON_LINES = "application/x-ndjson"
@@ -60,13 +62,13 @@ class SteadyText:
     """Turns drafts, which may still change, into text that only grows.
 
     Shapes made for left-to-right models cannot take back what was sent. Sent is therefore what
-    is committed from the start on without a gap, less a tail that could become a stop string or
-    half a character.
+    is committed from the start on without a gap, less a tail that could become a stop string,
+    the user's or the line that follows, or half a character.
     """
 
-    def __init__(self, stop: Sequence[str] = ()) -> None:
-        self._held = max((len(text) for text in stop), default=1) - 1
-        self._stop = tuple(stop)
+    def __init__(self, request: FillRequest) -> None:
+        follows = what_follows(request.suffix)
+        self._stop = (*request.stop, *([follows] if follows else ()))
         self._sent = ""
 
     def grown(self, draft: Draft) -> str:
@@ -77,12 +79,19 @@ class SteadyText:
                 break
             steady += token.text
         cuts = [at for text in self._stop if (at := steady.find(text)) >= 0]
-        end = min(cuts, default=len(steady) - self._held)
-        return self._advance(steady[: max(end, 0)])
+        held = max((begun(steady, text) for text in self._stop), default=0)
+        end = min(cuts, default=len(steady) - held)
+        return self._advance(steady[:end])
 
-    def rest(self, text: str) -> str:
-        """What the finished middle adds; nothing if it does not continue what was sent."""
-        return self._advance(text)
+    def last(self, middle: Middle) -> Middle:
+        """What the finished ``middle`` adds.
+
+        Where it was cut back behind what has been sent, nothing: the stream ends as one that
+        came to its limit.
+        """
+        if not middle.text.startswith(self._sent):
+            return replace(middle, text="", finish_reason="length")
+        return replace(middle, text=self._advance(middle.text))
 
     def _advance(self, text: str) -> str:
         if not text.startswith(self._sent):
@@ -90,3 +99,9 @@ class SteadyText:
         added = text[len(self._sent) :]
         self._sent = text
         return added
+
+
+def begun(text: str, stop: str) -> int:
+    """How many characters at the end of ``text`` could become ``stop``, which is not in it."""
+    sizes = range(min(len(stop) - 1, len(text)), 0, -1)
+    return next((n for n in sizes if text.endswith(stop[:n])), 0)

@@ -20,7 +20,13 @@ from midfill_engine.cache.window import WindowCache
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import output_bias
 from midfill_engine.decode.table import DecodeStrategy, Verify, strategy_of
-from midfill_engine.device.choose import choose_device, choose_precision, device_name, use_threads
+from midfill_engine.device.choose import (
+    choose_device,
+    choose_precision,
+    device_name,
+    plan_nothing,
+    use_threads,
+)
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.agreement import Agreement
@@ -28,6 +34,7 @@ from midfill_engine.fill.canvas import Canvas, what_follows
 from midfill_engine.fill.causal import causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
+from midfill_engine.fill.ending import end_with_a_line
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
 from midfill_engine.fill.run import Halted, Run, Sampler
@@ -117,6 +124,7 @@ class Filler:
         device = choose_device(settings.device)
         precision = choose_precision(settings.precision, device)
         use_threads(settings.threads)
+        plan_nothing(device)
         checkpoint = Checkpoint.open(locate(settings.model))
         family = family_of(checkpoint.config)
         config, spec = family.decoder(checkpoint.config), family.diffusion(checkpoint.config)
@@ -317,6 +325,19 @@ class Filler:
         return reason
 
     def _decode(
+        self,
+        work: _Work,
+        canvas: Canvas,
+        rows: Tensor,
+        draft: list[int],
+        spec: DiffusionSpec,
+    ) -> FinishReason:
+        reason = self._write(work, canvas, rows, draft, spec)
+        if reason == "length":
+            reason = end_with_a_line(work.run, canvas, work.prompt, spec.eom_id)
+        return reason
+
+    def _write(
         self,
         work: _Work,
         canvas: Canvas,

@@ -104,8 +104,8 @@ def _clean(
     if ends:
         weight[context - 1 : size - 1] = CAUSAL
         weight[max(context - 1, size - 4) : size - 2] = CAUSAL_BEFORE_END
-        weight[context - 1] = CAUSAL_FIRST
         weight[size - 2] = CAUSAL_END
+        weight[context - 1] = CAUSAL_FIRST  # an empty middle's end too: a blank must be sure
     position = np.arange(size, dtype=np.int32)
     none = np.full(size, -1, np.int32)
     return Rows(ids, labels, position, position + 1, np.zeros(size, np.int32), weight, none)

@@ -53,6 +53,24 @@ def test_every_strategy_answers_within_its_length(filler, strategy):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
+def test_what_finds_no_end_ends_with_a_line(filler, monkeypatch, strategy):
+    encode = filler._tokenizer.encode
+    bias = filler._bias.clone()
+    bias[encode("\n")[0]] += 5  # some lines
+    monkeypatch.setattr(filler, "_bias", bias)
+    bias[filler._spec.eom_id] = -torch.inf  # and no end
+    cut = fill(filler, strategy=strategy, max_tokens=40, session="cut")
+    monkeypatch.setattr("midfill_engine.fill.filler.end_with_a_line", lambda *_: "length")
+    whole = fill(filler, strategy=strategy, max_tokens=40, session="whole")
+    assert (whole.finish_reason, len(whole.middles[0].tokens)) == ("length", 40)
+    assert cut.finish_reason == "end"
+    assert whole.text.startswith(cut.text)
+    assert cut.text.strip()
+    assert cut.text.endswith("\n") or whole.text[len(cut.text) :].lstrip(" \t").startswith("\n")
+    assert cut.nfe == whole.nfe + 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_deterministic_and_independent_of_what_is_cached(filler, strategy):
     first = fill(filler, strategy=strategy, session="a")
     fill(filler, strategy=strategy, session="a", prefix=PREFIX + "a +")
@@ -228,7 +246,7 @@ def test_anything_written_gets_well_formed_text_without_special_tokens(
 
 @pytest.mark.model
 def test_the_shipped_model_fills_a_middle():
-    shipped = Path(__file__).parents[3] / "models" / "midfill-0.5b"
+    shipped = Path(__file__).parents[3] / "models" / "midfill-0.5b-v2"
     if not any(shipped.glob("*.safetensors")):
         pytest.skip("the shipped checkpoint is not in this tree")
     filler = Filler.load(EngineSettings(model=str(shipped), device="cpu"))
