@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.bias import CausalBias, causal_lower_right
 
 from midfill_engine.device.choose import Precision, dtype_of, memory_dtype
 from midfill_engine.device.cores import all_cores
@@ -24,6 +23,9 @@ from midfill_engine.models.weights import StoredWeight, read_vector, read_weight
 
 #: More causal rows than this go through an attention that holds no mask, where there is one.
 FLASH_ROWS = {"cuda": 64}
+#: Attention looks at a multiple of so many slots. A CPU's vectors leave a rest to other code, which
+#: rounds otherwise: what a row says would depend on how many rows came with it.
+WHOLE_SLOTS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Rows:
     mask
         ``(query heads per key head * T, seen)``, true where a row sees a slot; ``None`` where
         each row sees all.
+    flash
+        Whether ``mask`` only says causal, for an attention that holds none.
     """
 
     slots: slice
@@ -60,6 +64,7 @@ class Rows:
     cos: Tensor
     sin: Tensor
     mask: Tensor | None
+    flash: bool = False
 
 
 class Embedding:
@@ -140,12 +145,11 @@ class Decoder:
         end = start + len(ids)
         cache.reserve(end)
         slots = slice(start, end)
-        mask: Tensor | None = None
-        if not open_rows and len(ids) > FLASH_ROWS.get(self.device.type, end):
-            mask = causal_lower_right(len(ids), end)
-        elif len(ids) > max(1, open_rows):
-            mask = self._mask(start, end, open_rows)
-        return self._forward(ids, cache, Rows(slots, end, self.cos[slots], self.sin[slots], mask))
+        flash = not open_rows and len(ids) > FLASH_ROWS.get(self.device.type, end)
+        seen = end if flash else -(-end // WHOLE_SLOTS) * WHOLE_SLOTS
+        mask = _causal(len(ids), end) if flash else self._mask(start, end, seen, open_rows)
+        rows = Rows(slots, seen, self.cos[slots], self.sin[slots], mask, flash=flash)
+        return self._forward(ids, cache, rows)
 
     @torch.inference_mode()
     def forward_within(self, ids: Tensor, cache: KVCache, start: int, end: int) -> Tensor:
@@ -205,7 +209,7 @@ class Decoder:
         q, k, v = torch.split(heads.transpose(0, 1), [c.num_heads, c.num_kv_heads, c.num_kv_heads])
         memory[0][:, rows.slots] = _rotate(k, rows)
         memory[1][:, rows.slots] = v
-        if isinstance(rows.mask, CausalBias):
+        if rows.flash:
             keys, values = memory[:, None, :, : rows.seen].repeat_interleave(len(q) // len(k), 2)
             y = F.scaled_dot_product_attention(
                 _rotate(q, rows)[None].to(memory.dtype), keys, values, attn_mask=rows.mask
@@ -218,11 +222,11 @@ class Decoder:
         y = y.view(c.num_heads, len(x), -1).transpose(0, 1).reshape(len(x), -1)
         return layer.o(y.to(x.dtype))
 
-    def _mask(self, start: int, end: int, open_rows: int) -> Tensor:
-        """Which of ``end`` slots each row from ``start`` on sees."""
+    def _mask(self, start: int, end: int, seen: int, open_rows: int) -> Tensor:
+        """Which of ``seen`` slots the rows from ``start`` to ``end`` see."""
         last = torch.arange(start, end, device=self.device)
         last[len(last) - open_rows :] = end - 1
-        sees = torch.arange(end, device=self.device)[None, :] <= last[:, None]
+        sees = torch.arange(seen, device=self.device)[None, :] <= last[:, None]
         return sees.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -334,3 +338,11 @@ def _rotate(heads: Tensor, rows: Rows) -> Tensor:
     """Rotate ``(H, T, D)`` by the angles of its rows."""
     left, right = heads.chunk(2, dim=-1)
     return heads * rows.cos + torch.cat((right, left), -1) * rows.sin
+
+
+def _causal(rows: int, seen: int) -> Tensor:
+    """What tells attention that the last ``rows`` of ``seen`` slots are causal."""
+    # Late, because it imports PyTorch's compiler: a second that only GPUs have to wait.
+    from torch.nn.attention.bias import causal_lower_right  # noqa: PLC0415
+
+    return causal_lower_right(rows, seen)
