@@ -1,6 +1,6 @@
 """Measure the engine on a GPU: kernels, denoising steps, warm keystrokes, precisions, quality.
 
-    python benchmarks/gpu_step.py --tokenizer models/midfill-0.5b --model models/midfill-0.5b \
+    python benchmarks/gpu_step.py --tokenizer models/NAME --model models/NAME \
         --heldout benchmarks/quality/heldout.jsonl.gz --out benchmarks/results/NAME.json
 
 Sizes are timed with random weights (speed does not depend on them; the number of forwards is fixed

@@ -1,6 +1,6 @@
 r"""The held-out cuts through the engine, as editors ask it: one request a cut and strategy.
 
-    python benchmarks/quality/heldout.py --model models/midfill-0.5b \
+    python benchmarks/quality/heldout.py --model models/midfill-0.5b-v2 \
         --strategy autoregressive --strategy balanced --strategy fast --out results.json
 
 `midfill train eval` measures the weights, in batches and without the engine. This measures what a
@@ -55,7 +55,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--model", default="midfill-0.5b")
+    add("--model", default="midfill-0.5b-v2")
     add("--cuts", type=Path, default=CUTS)
     add("--strategy", action="append", required=True, help="repeatable")
     add("--max-tokens", type=int, default=128)

@@ -1,7 +1,7 @@
 r"""HumanEval-Infilling or SAFIM through the engine; the data comes from a path and stays there.
 
     python benchmarks/quality/infilling.py --data HumanEval-SingleLineInfilling.jsonl.gz \
-        --model models/midfill-0.5b --strategy balanced --execute --out results.json
+        --model models/midfill-0.5b-v2 --strategy balanced --execute --out results.json
 
 HumanEval-Infilling tasks (``prompt``, ``suffix``, ``canonical_solution``, ``test``,
 ``entry_point``) are executed with ``--execute``: model-written code runs in a child process with
@@ -87,7 +87,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--data", required=True, type=Path)
-    add("--model", default="midfill-0.5b")
+    add("--model", default="midfill-0.5b-v2")
     add("--strategy", default="balanced")
     add("--max-tokens", type=int, default=128)
     add("--first", type=int, default=0, help="so many tasks only, evenly taken")
