@@ -95,8 +95,12 @@ def _split(spec: DiffusionSpec, suffix: str, anchor: str) -> tuple[str, str]:
     if spec.near_id is None or spec.middle_id is None:
         return "", suffix
     if anchor:
-        at = suffix.find(anchor)
-        if at >= 0 and suffix.count("\n", 0, at) <= NEAR_LINES:
+        # At the end, where a short anchor belongs; or with some text behind it that has come into
+        # view, which is done without unless it is most of what follows.
+        ends = suffix.endswith(anchor)
+        at = len(suffix) - len(anchor) if ends else suffix.find(anchor)
+        most = 2 * len(anchor) >= len(suffix) - at
+        if at >= 0 and most and suffix.count("\n", 0, at) <= NEAR_LINES:
             return suffix[:at], anchor
     # A new anchor: the second line below the cursor, so that neither a closed bracket nor a
     # split line touches the far suffix.

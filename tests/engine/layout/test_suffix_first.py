@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,8 @@ SPEC = DiffusionSpec(
     near_id=None, middle_id=None, forbidden_ids=(1000,), trained_context_tokens=600, snippets=True,
     widths=(8,), token_editing=False,
 )  # fmt: skip
+
+NEAR = replace(SPEC, near_id=1005, middle_id=1006)
 
 
 def encode(text: str) -> list[int]:
@@ -43,6 +47,19 @@ def test_typing_seldom_moves_the_cut():
         ids = place(SPEC, encode, text, "z").ids
         starts.add(len(text) - (len(ids) - 3))
     assert len(starts) == 2
+
+
+@given(st.text("ab\n", max_size=30))
+def test_asked_again_the_context_is_the_same(suffix):
+    first = place(NEAR, encode, "x", suffix)
+    assert place(NEAR, encode, "x", suffix, anchor=first.far) == first
+
+
+@given(st.text("ab\n", max_size=30), st.text("ab\n", max_size=12))
+def test_most_of_the_suffix_stays_in_view(suffix, anchor):
+    ids = place(NEAR, encode, "x", suffix, anchor=anchor).ids
+    seen = [n for n in ids if n < 1000 and n != ord("x")]
+    assert 2 * len(seen) >= len(suffix)
 
 
 @pytest.mark.parametrize("prefix", ["", "x"])
