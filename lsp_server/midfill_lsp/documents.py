@@ -39,6 +39,18 @@ class DocumentSnapshot:
         """Path in the file system, or the empty string for a document without a file."""
         return path_of(self.uri)
 
+    @property
+    def named_path(self) -> str:
+        """The absolute path that the URI names, whoever serves it; else the empty string.
+
+        Nothing need be there on this disk: it tells what may be in the document. A notebook's
+        cells carry the notebook's path.
+        """
+        if path := self.path:
+            return path
+        named = unquote(urlsplit(self.uri).path)
+        return named if named.startswith("/") else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Selected:

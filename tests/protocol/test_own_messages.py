@@ -127,7 +127,13 @@ async def test_the_rest_of_a_word_is_not_split_while_typing(client, engine):
 
 @pytest.mark.parametrize(
     ("uri", "code"),
-    [("file:///project/.env", "secret-file"), ("git:/project/main.py", "read-only")],
+    [
+        ("file:///project/.env", "secret-file"),
+        ("vscode-vfs://github/somebody/project/.env", "secret-file"),
+        ("vscode-notebook-cell:/project/.aws/notes.ipynb#one", "secret-file"),
+        ("untitled:/project/.env", "secret-file"),
+        ("git:/project/main.py", "read-only"),
+    ],
 )
 async def test_some_documents_are_never_sent(client, engine, uri, code):
     client.open("KEY=\n", uri=uri)

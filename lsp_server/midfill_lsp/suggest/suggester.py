@@ -292,7 +292,7 @@ class Suggester:
             await asyncio.sleep(AHEAD_AFTER_S)
         live.begun = True
         surroundings = self._surroundings()
-        why = surroundings.why_excluded(snapshot.path, settings)
+        why = surroundings.why_excluded(snapshot.named_path, settings)
         if why is not None:
             return why
         window = surroundings.window(snapshot, settings)

@@ -73,4 +73,4 @@ class WorkspaceSurroundings:
     ) -> tuple[DocumentSnapshot, ...]:
         """The other open documents, last used last, without those that must not be read."""
         others = (d.snapshot(0, 0, "utf-32") for d in self._documents if d.uri != snapshot.uri)
-        return tuple(other for other in others if not self.why_excluded(other.path, settings))
+        return tuple(other for other in others if not self.why_excluded(other.named_path, settings))
