@@ -11,7 +11,8 @@ export function mirror(manifest, schema) {
     ]),
   );
   const own = manifest.contributes.configuration.filter(({ title }) => title !== TITLE);
-  const machine = Object.keys(properties).filter((name) => properties[name].scope === "machine");
+  const all = Object.assign({}, ...own.map((block) => block.properties), properties);
+  const machine = Object.keys(all).filter((name) => all[name].scope === "machine");
   return {
     ...manifest,
     capabilities: {

@@ -23,6 +23,19 @@ const HEALTHY_MS = 60_000;
 /** Documents of these schemes are completed: files, new files and the cells of notebooks. */
 const SCHEMES = ["file", "untitled", "vscode-notebook-cell", "vscode-vfs"];
 
+/** Those, and whatever the folders of a virtual workspace are made of. */
+function selector(): { scheme: string }[] {
+  const folders = vscode.workspace.workspaceFolders ?? [];
+  return [...new Set([...SCHEMES, ...folders.map(({ uri }) => uri.scheme)])].map((scheme) => ({
+    scheme,
+  }));
+}
+
+/** Whether documents like this one are completed. */
+export function isServed(document: vscode.TextDocument): boolean {
+  return vscode.languages.match(selector(), document) > 0;
+}
+
 /** Everything is logged and nothing pops up: the status bar item and `ended` tell the user. */
 class QuietClient extends LanguageClient {
   override error(message: string, data?: unknown): void {
@@ -114,7 +127,7 @@ export class Server implements vscode.Disposable {
 
   private options(): LanguageClientOptions {
     return {
-      documentSelector: SCHEMES.map((scheme) => ({ scheme })),
+      documentSelector: selector(),
       outputChannel: this.log,
       traceOutputChannel: this.log,
       revealOutputChannelOn: RevealOutputChannelOn.Never,

@@ -3,6 +3,7 @@ import * as vscode from "vscode";
 import type { LanguageClient } from "vscode-languageclient/node";
 import * as protocol from "./protocol.ts";
 import { SECTION } from "./settings.ts";
+import { whyNotServed } from "./status.ts";
 
 const SNOOZE_MINUTES = [5, 15, 60, 240];
 
@@ -58,9 +59,11 @@ async function why(around: Surroundings): Promise<void> {
   const document = vscode.window.activeTextEditor?.document;
   const client = document && (await connected(around));
   if (!client) return;
-  const reason = await client.sendRequest(protocol.why, {
-    textDocument: client.code2ProtocolConverter.asTextDocumentIdentifier(document),
-  });
+  const reason =
+    whyNotServed(document) ??
+    (await client.sendRequest(protocol.why, {
+      textDocument: client.code2ProtocolConverter.asTextDocumentIdentifier(document),
+    }));
   const message = reason?.message ?? "The last request in this file showed a suggestion.";
   const again = "Complete Now";
   const inspector = "Open Inspector";

@@ -23,6 +23,7 @@ const LABELS: Record<string, string> = {
   "repeats-prefix": "repeats what precedes",
   unsure: "not sure enough",
   "multiple-cursors": "several cursors",
+  "not-served": "not completed here",
   battery: "paused on battery",
 };
 

@@ -1,5 +1,6 @@
 /** The one item in the status bar: what state Midfill is in, and why it shows nothing. */
 import * as vscode from "vscode";
+import { isServed } from "./client.ts";
 import type { Silence, Status } from "./protocol.ts";
 import { lastFigures, reasonLabel, statusText, type Phase } from "./reasons.ts";
 
@@ -13,6 +14,13 @@ const LINKS: [command: string, title: string][] = [
 const WARNING = new vscode.ThemeColor("statusBarItem.warningBackground");
 
 type Reason = Pick<Silence, "code" | "message">;
+
+/** Why a document is not completed at all, as its kind is none that the language server is told. */
+export function whyNotServed(document: vscode.TextDocument): Reason | undefined {
+  if (isServed(document)) return undefined;
+  const message = `Documents of the kind \`${document.uri.scheme}:\` are not completed.`;
+  return { code: "not-served", message };
+}
 
 function working(phase: Phase): boolean {
   return phase === "ready" || phase === "busy";
@@ -80,8 +88,8 @@ export class StatusItem implements vscode.Disposable {
   }
 
   private reason(): Reason | undefined {
-    const uri = vscode.window.activeTextEditor?.document.uri.toString();
-    return uri === undefined ? undefined : this.reasons.get(uri);
+    const document = vscode.window.activeTextEditor?.document;
+    return document && (whyNotServed(document) ?? this.reasons.get(document.uri.toString()));
   }
 
   private draw(): void {

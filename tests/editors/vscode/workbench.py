@@ -96,9 +96,9 @@ class CodeServer:
         self.port = 0
         self._process: asyncio.subprocess.Process | None = None
 
-    def profile(self, machine: Mapping[str, Any]) -> None:
+    def profile(self, machine: Mapping[str, Any], user: Mapping[str, Any] | None = None) -> None:
         """Write the profile's settings; those of scope ``machine`` have a file of their own."""
-        for scope, values in (("Machine", machine), ("User", USER_SETTINGS)):
+        for scope, values in (("Machine", machine), ("User", {**USER_SETTINGS, **(user or {})})):
             path = self.home / "data" / scope / "settings.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values))
@@ -110,9 +110,7 @@ class CodeServer:
     async def start(self) -> None:
         """Install the extension, start the server and wait until it answers."""
         (self.home / "config.yaml").write_text("auth: none\n")
-        installing = await self._run("--install-extension", str(self.installation.package))
-        if await installing.wait():
-            raise RuntimeError((await installing.stdout.read()).decode())  # type: ignore[union-attr]
+        await self.install(self.installation.package)
         self.port = _free_port()
         address = f"127.0.0.1:{self.port}"
         self._process = await self._run(
@@ -129,20 +127,30 @@ class CodeServer:
 
             await until("code-server", healthy)
 
+    async def install(self, package: Path) -> None:
+        """Install an extension."""
+        installing = await self._run("--install-extension", str(package))
+        if await installing.wait():
+            raise RuntimeError((await installing.stdout.read()).decode())  # type: ignore[union-attr]
+
     async def stop(self) -> None:
         """End it and what it started."""
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             await self._process.wait()
 
-    def url(self, file: Path) -> str:
-        """Address of a window with the workspace and one open file."""
-        remote = f"vscode-remote://127.0.0.1:{self.port}{file}"
-        payload = json.dumps([["openFile", remote]])
-        return (
-            f"http://127.0.0.1:{self.port}/?folder={quote(str(self.workspace))}"
-            f"&payload={quote(payload)}"
-        )
+    def url(self, file: Path | str) -> str:
+        """Address of a window with the workspace and one open file, or the URI of a document.
+
+        A document that is no file is shown in the workspace that ``virtual.code-workspace`` names.
+        """
+        if isinstance(file, str):
+            uri, place = file, f"workspace={quote(str(self.home / 'virtual.code-workspace'))}"
+        else:
+            uri = f"vscode-remote://127.0.0.1:{self.port}{file}"
+            place = f"folder={quote(str(self.workspace))}"
+        payload = quote(json.dumps([["openFile", uri]]))
+        return f"http://127.0.0.1:{self.port}/?{place}&payload={payload}"
 
     def write(self, name: str, text: str) -> Path:
         """A file of the workspace, byte for byte."""
@@ -190,9 +198,9 @@ class Window:
 
         self._playwright_error = Error
 
-    async def open(self, file: Path) -> None:
-        """Load the workbench with a file and wait until its text can be clicked."""
-        self.file = file
+    async def open(self, file: Path | str) -> None:
+        """Load the workbench with a file, or a URI, and wait until its text can be clicked."""
+        self.file = file if isinstance(file, Path) else None
         await self.page.goto(self.server.url(file))
         await self.page.wait_for_selector(".editor-instance .view-line", timeout=PATIENCE_S * 1000)
         await self.focus()
