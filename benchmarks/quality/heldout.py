@@ -30,7 +30,8 @@ CUTS = Path(__file__).with_name("heldout.jsonl.gz")
 def scored(cut: HeldOut, fill: Fill) -> Scored:
     reason = fill.middles[0].finish_reason if fill.middles else ""
     ended, tokens = reason in {"end", "stop"}, fill.completion_tokens - (reason == "end")
-    return Scored(cut.prefix, cut.middle, cut.suffix, fill.text, tokens, fill.nfe, 0, ended)
+    place = (cut.prefix, cut.middle, cut.suffix)
+    return Scored(*place, fill.text, tokens, fill.nfe, 0, ended, cut.language)
 
 
 def answer(filler: Filler, cut: HeldOut, strategy: str, max_tokens: int) -> tuple[Scored, float]:
@@ -83,8 +84,8 @@ def main() -> None:
         tables[name] = table(cuts, [row for row, _ in rows])
         every = tables[name]["all"]
         every["denoise_ms"] = round(sum(ms for _, ms in rows) / len(rows), 2)
-        shown = ("exact", "similar", "runs_away", "blank", "echoes", "unbalanced", "tokens")
-        shown = (*shown, "forwards", "denoise_ms")
+        shown = ("exact", "similar", "runs_away", "blank", "echoes", "parses", "tokens")
+        shown = (*shown, "duplicates_closer", "unbalances", "forwards", "denoise_ms")
         print(name, len(rows), " ".join(f"{key} {every[key]:.4g}" for key in shown), flush=True)
     if args.out:
         info = {"device": filler.info.device, "precision": filler.info.precision}

@@ -7,7 +7,7 @@ import torch
 
 from midfill_train.commands import main
 from midfill_train.corpus.store import Corpus
-from midfill_train.evaluate import cuts_file
+from midfill_train.evaluate import cuts_file, syntax
 from midfill_train.evaluate.cached import CachedBatch
 from midfill_train.evaluate.decode import Decoder, Reading
 from midfill_train.evaluate.score import Scored, brackets, echoes, figures, similarity
@@ -82,9 +82,58 @@ def test_scores_tell_echoes_brackets_blanks_and_runaways():
     ]
     shown = figures(answers)
     assert (shown.cuts, shown.exact) == (3, pytest.approx(1 / 3))
-    assert shown.unbalanced == pytest.approx(1 / 3)
+    assert shown.other_brackets == pytest.approx(1 / 3)
     assert shown.blank == shown.runs_away == pytest.approx(1 / 3)
     assert shown.tokens_per_forward == pytest.approx((8 + 2) / (5 + 3))
+
+
+#: Of each language: prefix, true middle, an answer with a closer too many, suffix.
+GAPS = {
+    "python": ("def f(a):\n    s = ')'  # (\n    return g(", "a", "a)", ")\n"),
+    "typescript": ("const f = (a: number) => {\n  // (\n  return g(", "a", "a)", ");\n};\n"),
+    "javascript": ("function f(a) {\n  const s = '(';\n  g(", "a", "a)", ");\n}\n"),
+    "go": ('package p\n\nfunc f(a int) {\n\ts := "("\n\tg(', "a, s", "a, s)", ")\n}\n"),
+    "rust": ("fn f(a: u8) {\n    let c = '(';\n    g(", "a", "a)", ");\n}\n"),
+    "c": ("int f(int a) {\n    char c = '(';\n    return g(", "a", "a)", ");\n}\n"),
+    "cpp": ('int f(int a) {\n    auto s = "(";\n    return g(', "a", "a)", ");\n}\n"),
+    "java": ("class A {\n  int f(int a) {\n    char c = '('; return g(", "a", "a)", ");\n  }\n}\n"),
+}
+
+
+@pytest.mark.parametrize("language", GAPS)
+def test_scores_tell_a_closer_too_many(language):
+    prefix, truth, wrong, suffix = GAPS[language]
+    for text, good in ((truth, True), (wrong, False)):
+        assert syntax.unbalances(prefix, truth, text, suffix, language) is not good
+        assert syntax.parses(prefix, text, suffix, language) is good
+        assert syntax.duplicates_closer(text, truth, suffix) is not good
+    answers = [Scored(prefix, truth, suffix, a, 1, 1, 0, True, language) for a in (truth, wrong)]
+    shown = figures(answers)
+    assert (shown.parses, shown.parses_of) == (0.5, 2)
+    assert shown.unbalances == shown.duplicates_closer == 0.5
+
+
+def test_what_the_truth_leaves_broken_counts_against_no_answer():
+    broken = Scored("x = g(", "a", "\n", "b", 1, 1, 0, True, "python")
+    shown = figures([broken])
+    assert (shown.parses_of, shown.unbalances) == (0, 0.0)
+    far = "x = (\n" + "y = 1\n" * 30
+    assert syntax.parses("y = )\n" + "y = 1\n" * 30, "z = 1", "\n", "python")
+    assert not syntax.unbalances("g(", "a", "b)", "\n", "python")
+    assert not syntax.unbalances(far, "z = g(1)", "z = h(1)", "\n", "python")
+
+
+def test_a_closer_that_takes_a_far_opener_unbalances():
+    prefix = "int f() {\n" + "  g();\n" * 30
+    suffix = "\n" + "  g();\n" * 30 + "}\n"
+    assert syntax.unbalances(prefix, "h();", "h(); }", suffix, "c")
+    assert not syntax.unbalances(prefix, "h();", "if (a) { h(); }", suffix, "c")
+
+
+def test_a_closer_of_the_truth_is_no_duplicate():
+    assert syntax.duplicates_closer('a"', "a", '")')
+    assert not syntax.duplicates_closer("f(a)", "f(b)", ")")
+    assert not syntax.duplicates_closer("a)", "a", " + b")
 
 
 def test_the_command_measures_a_file_of_cuts(corpus, checkpoint, tmp_path, capsys):

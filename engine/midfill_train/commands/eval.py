@@ -22,7 +22,9 @@ _SHOWN = (
     "runs_away",
     "blank",
     "echoes",
-    "unbalanced",
+    "parses",
+    "duplicates_closer",
+    "unbalances",
     "forwards",
     "tokens_per_forward",
 )

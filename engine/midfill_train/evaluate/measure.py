@@ -71,7 +71,7 @@ class Measured:
     def _scored(self, cut: HeldOut, answer: Answer) -> Scored:
         text = self.tokenizer.decode(answer.tokens, skip_special_tokens=False)
         counts = (len(answer.tokens), answer.forwards, answer.passes, answer.ended)
-        return Scored(cut.prefix, cut.middle, cut.suffix, text, *counts)
+        return Scored(cut.prefix, cut.middle, cut.suffix, text, *counts, cut.language)
 
 
 def table(cuts: Sequence[HeldOut], answers: Sequence[Scored]) -> dict[str, dict[str, float]]:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 
+from midfill_train.evaluate import syntax
+
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -24,6 +26,7 @@ class Scored:
     forwards: int
     passes: int
     ended: bool
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,16 @@ class Figures:
         The first line is the very text.
     echoes
         Ends with the line that follows anyway.
-    unbalanced
-        Leaves brackets open or closed otherwise than the truth.
+    other_brackets
+        Leaves brackets open or closed otherwise than the truth (``unbalanced`` in older results).
+    parses
+        No syntax error around the gap, among those where the truth leaves none; 0 without any.
+    parses_of
+        Those where the truth leaves none.
+    duplicates_closer
+        Ends with the closing bracket or quote that follows anyway, and the truth does not.
+    unbalances
+        Leaves brackets unpaired where those around the gap are paired with the truth.
     runs_away
         No end within the budget.
     blank
@@ -57,7 +68,11 @@ class Figures:
     similar: float
     first_line: float
     echoes: float
-    unbalanced: float
+    other_brackets: float
+    parses: float
+    parses_of: int
+    duplicates_closer: float
+    unbalances: float
     runs_away: float
     blank: float
     tokens: float
@@ -78,6 +93,7 @@ def figures(answers: Iterable[Scored]) -> Figures:
     def mean(values: Iterable[float]) -> float:
         return sum(values) / count
 
+    whole = [a for a in items if a.language and syntax.parses(*_true(a))]
     written = sum(a.tokens + a.ended for a in items)
     passes = sum(a.passes for a in items)
     return Figures(
@@ -86,7 +102,17 @@ def figures(answers: Iterable[Scored]) -> Figures:
         similar=mean(similarity(a.answer, a.middle) for a in items),
         first_line=mean(_first_line(a.answer) == _first_line(a.middle) for a in items),
         echoes=mean(echoes(a.answer, a.middle, a.suffix) for a in items),
-        unbalanced=mean(brackets(a.answer) != brackets(a.middle) for a in items),
+        other_brackets=mean(brackets(a.answer) != brackets(a.middle) for a in items),
+        parses=sum(syntax.parses(*_filled(a)) for a in whole) / max(1, len(whole)),
+        parses_of=len(whole),
+        duplicates_closer=mean(
+            syntax.duplicates_closer(a.answer, a.middle, a.suffix) for a in items
+        ),
+        unbalances=mean(
+            bool(a.language)
+            and syntax.unbalances(a.prefix, a.middle, a.answer, a.suffix, a.language)
+            for a in items
+        ),
         runs_away=mean(not a.ended for a in items),
         blank=mean(bool(a.middle.strip()) and not a.answer.strip() for a in items),
         tokens=mean(a.tokens for a in items),
@@ -94,6 +120,14 @@ def figures(answers: Iterable[Scored]) -> Figures:
         tokens_per_forward=written / (sum(a.forwards for a in items) + count),
         tokens_per_pass=(written - count) / passes if passes else 0.0,
     )
+
+
+def _true(a: Scored) -> tuple[str, str, str, str]:
+    return a.prefix, a.middle, a.suffix, a.language
+
+
+def _filled(a: Scored) -> tuple[str, str, str, str]:
+    return a.prefix, a.answer, a.suffix, a.language
 
 
 def similarity(answer: str, truth: str) -> float:
