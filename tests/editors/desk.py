@@ -16,6 +16,10 @@ ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "editor-clients" / "neovim"
 SCRIPTED = Path(__file__).parent / "scripted_lsp.py"
 
+#: What the scripted servers complete, and its two lines.
+ADD = "def add(left, right):\n    return left + right"
+FIRST, SECOND = ADD.split("\n")
+
 #: Colours of their own, so that the screen tells which group a cell has.
 GROUPS = ("Ghost", "Sure", "Likely", "Unsure", "Open", "Hint")
 
@@ -151,6 +155,12 @@ class Desk:
     def close(self) -> None:
         if hasattr(self, "nvim"):
             self.nvim.close()
+
+
+def ask(desk: Desk, keys: str, ghost: str) -> None:
+    """Type and wait for the ghost text."""
+    desk.nvim.type(keys)
+    desk.nvim.wait_ghost(ghost)
 
 
 def lua_string(value: object) -> str:

@@ -8,19 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.editors.desk import PLUGIN, Desk
+from tests.editors.desk import ADD, FIRST, PLUGIN, SECOND, Desk, ask
 
 pytestmark = pytest.mark.editor
 
-ADD = "def add(left, right):\n    return left + right"
-FIRST, SECOND = ADD.split("\n")
 Open = Callable[..., Desk]
-
-
-def ask(desk: Desk, keys: str, ghost: str) -> None:
-    """Type and wait for the ghost text."""
-    desk.nvim.type(keys)
-    desk.nvim.wait_ghost(ghost)
 
 
 def settle(desk: Desk) -> None:

@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tests.editors.desk import ROOT, Desk
+from tests.editors.desk import ADD, FIRST, ROOT, SECOND, Desk, ask
 from tests.editors.engine import LANGUAGE_SERVER, ScriptedEngine
 
 pytestmark = pytest.mark.editor
 
-ADD = "def add(left, right):\n    return left + right"
-FIRST, SECOND = ADD.split("\n")
 #: A generous ceiling for a loaded machine.
 LATENCY_CEILING_MS = 3000
 
@@ -48,11 +46,6 @@ def open_real(open_desk: Callable[..., Desk], engine: ScriptedEngine) -> Callabl
 def wait_state(desk: Desk, *states: str) -> None:
     state = "return require('midfill').status().state"
     desk.nvim.wait(lambda: desk.nvim.lua(state) in states, f"state {states}")
-
-
-def ask(desk: Desk, keys: str, ghost: str) -> None:
-    desk.nvim.type(keys)
-    desk.nvim.wait_ghost(ghost)
 
 
 def test_type_see_type_along_accept(open_real: Callable[..., Desk], engine: ScriptedEngine) -> None:

@@ -8,18 +8,11 @@ from collections.abc import Callable
 
 import pytest
 from tests.editors.conftest import OUTPUT
-from tests.editors.desk import SCRIPTED, Desk, lua_string
+from tests.editors.desk import ADD, FIRST, SCRIPTED, SECOND, Desk, ask, lua_string
 
 pytestmark = pytest.mark.editor
 
-ADD = "def add(left, right):\n    return left + right"
-FIRST, SECOND = ADD.split("\n")
 Open = Callable[..., Desk]
-
-
-def ask(desk: Desk, keys: str, ghost: str) -> None:
-    desk.nvim.type(keys)
-    desk.nvim.wait_ghost(ghost)
 
 
 def pum(desk: Desk) -> bool:

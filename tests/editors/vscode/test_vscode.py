@@ -27,6 +27,16 @@ def asked_with(office: Office, end: str) -> bool:
     return any(body["prefix"].endswith(end) for body in office.engine.requests)
 
 
+async def open_menu(office: Office) -> None:
+    """Type `alp` below `alphabet`, with the menu beside what the engine would add."""
+    # VS Code's default hides the menu while an extension offers inline suggestions.
+    office.server.configure({"editor.quickSuggestions": {"other": "on"}})
+    office.answers(" += 1")
+    await office.edit("alphabet = 1\n\n", (1, 0))
+    await office.window.type("alp")
+    await office.window.page.wait_for_selector(".suggest-widget.visible .monaco-list-row.focused")
+
+
 async def test_ghost_text_is_shown_and_accepted_with_tab(office: Office):
     office.answers("um", "(", "numbers", ")")
     await office.edit(MEAN, GAP)
@@ -212,11 +222,7 @@ async def test_tab_goes_through_a_snippet(office: Office):
 
 
 async def test_tab_takes_the_menu_entry_rather_than_the_ghost_text(office: Office):
-    office.server.configure({"editor.quickSuggestions": {"other": "on"}})
-    office.answers(" += 1")
-    await office.edit("alphabet = 1\n\n", (1, 0))
-    await office.window.type("alp")
-    await office.window.page.wait_for_selector(".suggest-widget.visible .monaco-list-row.focused")
+    await open_menu(office)
     await office.window.sees("habet += 1")
     await office.window.press("Tab")
     await office.window.sees(" += 1")
@@ -225,12 +231,7 @@ async def test_tab_takes_the_menu_entry_rather_than_the_ghost_text(office: Offic
 
 
 async def test_a_highlighted_menu_entry_is_continued(office: Office):
-    # VS Code's default hides the menu while an extension offers inline suggestions.
-    office.server.configure({"editor.quickSuggestions": {"other": "on"}})
-    office.answers(" += 1")
-    await office.edit("alphabet = 1\n\n", (1, 0))
-    await office.window.type("alp")
-    await office.window.page.wait_for_selector(".suggest-widget.visible .monaco-list-row.focused")
+    await open_menu(office)
     await until("the entry in a request", lambda: asked_with(office, "alphabet"))
     await office.window.sees("habet += 1")
 
