@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import test from "node:test";
 import { publicAddress, withoutPictures } from "../../scripts/pictures.mjs";
@@ -27,4 +27,14 @@ test("the README keeps no picture that its package cannot show", () => {
   const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
   assert.match(readme, /!\[/);
   assert.doesNotMatch(withoutPictures(readme), /!\[/);
+});
+
+test("the walkthrough shows each picture of the package", () => {
+  const root = join(import.meta.dirname, "../..");
+  const pages = readdirSync(join(root, "walkthrough")).map((name) =>
+    readFileSync(join(root, "walkthrough", name), "utf8"),
+  );
+  const shown = [...pages.join("\n").matchAll(/\(\.\.\/images\/([^)]+)\)/g)].map((it) => it[1]);
+  const packed = readdirSync(join(root, "images")).filter((name) => !name.startsWith("icon."));
+  assert.deepEqual(shown.sort(), packed.sort());
 });
