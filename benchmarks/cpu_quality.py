@@ -37,7 +37,7 @@ def log_probabilities(checkpoint: Checkpoint, ids: torch.Tensor, precision: str)
     )
     cache = decoder.new_cache()
     rows = [
-        decoder.logits(decoder.forward(chunk, cache, 32 * n, causal=True)).log_softmax(-1)
+        decoder.logits(decoder.forward(chunk, cache, 32 * n)).log_softmax(-1)
         for n, chunk in enumerate(ids.split(32))
     ]
     return torch.cat(rows)

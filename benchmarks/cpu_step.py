@@ -22,6 +22,7 @@ from midfill_engine.service.engine import load_filler
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import FillRequest
 
+ROWS = [1, 4, 8, 12, 16, 24, 32, 36, 48, 64, 128]
 SOURCE = Path(__file__).parent.parent / "engine/midfill_engine/fill/filler.py"
 
 
@@ -46,7 +47,7 @@ def median_ms(work: Callable[[], object], runs: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 4, 8, 16, 32, 64, 128])
+    parser.add_argument("--rows", type=int, nargs="+", default=ROWS)
     parser.add_argument("--slots", type=int, default=1500)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--out", type=Path)
@@ -68,13 +69,13 @@ def main() -> None:
     decoder = filler._decoder
     cache = decoder.new_cache()
     for start in range(0, args.slots, 50):
-        decoder.forward(torch.randint(0, 40000, (50,)), cache, start, causal=True)
+        decoder.forward(torch.randint(0, 40000, (50,)), cache, start)
     block, head = {}, {}
     for rows in args.rows:
         ids = torch.randint(0, 40000, (rows,))
 
         def forward(ids: torch.Tensor = ids) -> torch.Tensor:
-            return decoder.forward(ids, cache, args.slots, causal=False)
+            return decoder.forward(ids, cache, args.slots, open_rows=len(ids))
 
         hidden = forward()
         block[rows] = median_ms(forward, args.runs)
