@@ -46,7 +46,7 @@ class Chart:
             f'stroke="{INK}" stroke-opacity="0.3"/>'
             for t in ticks
         ]
-        parts += [_text(x_of(x), HEIGHT - BOTTOM + 16, f"{x:,.6g}") for x in xs]
+        parts += [_text(at, HEIGHT - BOTTOM + 16, name) for at, name in _apart(xs, x_of)]
         parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, self.x_name))
         parts.append(
             f'<g transform="rotate(-90)">{_text(-(TOP + HEIGHT - BOTTOM) / 2, 12, self.y_name)}</g>'
@@ -73,6 +73,16 @@ def _scale(
     bend = math.log if log else float
     span = bend(high) - bend(low) or 1.0
     return lambda value: round(start + (end - start) * (bend(value) - bend(low)) / span, 1)
+
+
+def _apart(xs: Sequence[float], x_of: Callable[[float], float]) -> list[tuple[float, str]]:
+    """Places and names of those of ``xs`` whose names do not run into the one before."""
+    kept: list[tuple[float, str]] = []
+    for x in xs:
+        at, name = x_of(x), f"{x:,.6g}"
+        if not kept or at - kept[-1][0] > 4 * (len(name) + len(kept[-1][1])) + 4:
+            kept.append((at, name))
+    return kept
 
 
 def _ticks(low: float, high: float, *, log: bool) -> list[float]:
