@@ -80,7 +80,7 @@ class Place:
         return window
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="module")
 async def place(
     installation: Installation, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Place]:

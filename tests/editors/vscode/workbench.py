@@ -243,12 +243,21 @@ class Window:
 
     async def command(self, title: str, *choices: str) -> None:
         """Run a command by its title in the palette, and choose in the lists that follow."""
-        await self.press("F1")
-        await self.page.wait_for_selector(".quick-input-widget .monaco-list-row")
+        await until("the palette", self._palette)
         await self._choose(title)
         for choice in choices:
             await self.page.wait_for_selector(_ROW.format(choice))
             await self._choose(choice)
+
+    async def _palette(self) -> bool:
+        """Ask for the palette; a window that is just being rebuilt misses the key."""
+        await self.press("F1")
+        rows = self.page.locator(".quick-input-widget .monaco-list-row").first
+        for _ in range(20):
+            if await rows.is_visible():
+                return True
+            await asyncio.sleep(0.2)
+        return False
 
     async def _choose(self, words: str) -> None:
         await self.page.keyboard.type(words)
