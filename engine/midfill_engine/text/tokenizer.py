@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import tokenizers
@@ -52,7 +52,8 @@ class Tokenizer:
                 f"{file} has {self.size} tokens, the model {vocab_size}.",
                 "Tokenizer and weights belong to different models; copy the checkpoint again.",
             )
-        self.bytes_of = [self._bytes(token_id) for token_id in range(vocab_size)]
+        # As they come: all of them would hold up the start, and few are ever written.
+        self._bytes_of = cache(self._bytes)
         self._encode_line = lru_cache(_REMEMBERED_LINES)(self._encode)
         self._by_lines = self.encode(_PROBE) == list(self._encode(_PROBE))
 
@@ -72,7 +73,7 @@ class Tokenizer:
         """
         decoder = codecs.getincrementaldecoder("utf-8")("ignore")
         for token_id in ids:
-            yield decoder.decode(self.bytes_of[token_id])
+            yield decoder.decode(self._bytes_of(token_id))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ``ids``."""
