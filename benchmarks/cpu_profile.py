@@ -77,7 +77,7 @@ def shares(filler: Filler, step: Callable[[], Any], runs: int) -> dict[str, floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="midfill-0.5b-v2")
+    parser.add_argument("--model", default=EngineSettings().model)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rows", type=int, nargs="+", default=[1, 16])
     parser.add_argument("--context", type=int, default=1500)

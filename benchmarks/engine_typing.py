@@ -64,7 +64,7 @@ def report(fills: list[tuple[Fill, str]]) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="midfill-0.5b-v2")
+    parser.add_argument("--model", default=EngineSettings().model)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--strategy", nargs="+", default=["balanced"])

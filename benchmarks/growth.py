@@ -227,7 +227,7 @@ def plots(result: dict[str, Any]) -> Iterable[tuple[str, Chart]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="midfill-0.5b-v2")
+    parser.add_argument("--model", default=EngineSettings().model)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS))
     parser.add_argument("--runs", type=int, default=3, help="warm requests of each kind")

@@ -40,7 +40,7 @@ class Counts:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="midfill-0.5b-v2")
+    parser.add_argument("--model", default=EngineSettings().model)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--strategy", default="balanced")
     parser.add_argument("--places", type=int, default=4, help="per file")

@@ -56,7 +56,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     add = parser.add_argument
-    add("--model", default="midfill-0.5b-v2")
+    add("--model", default=EngineSettings().model)
     add("--cuts", type=Path, default=CUTS)
     add("--strategy", action="append", required=True, help="repeatable")
     add("--max-tokens", type=int, default=128)

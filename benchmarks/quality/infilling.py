@@ -87,7 +87,7 @@ def main() -> None:
     )
     add = parser.add_argument
     add("--data", required=True, type=Path)
-    add("--model", default="midfill-0.5b-v2")
+    add("--model", default=EngineSettings().model)
     add("--strategy", default="balanced")
     add("--max-tokens", type=int, default=128)
     add("--first", type=int, default=0, help="so many tasks only, evenly taken")

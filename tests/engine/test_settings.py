@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from midfill_engine.settings import (
@@ -108,3 +110,8 @@ def test_places_follow_the_environment(tmp_path):
 def test_every_setting_says_what_it_is():
     for name, field in EngineSettings.__dataclass_fields__.items():
         assert field.metadata["doc"].endswith("."), name
+
+
+def test_wheels_carry_the_default_model():
+    build = (Path(__file__).parents[2] / "hatch_build.py").read_text()
+    assert f'MODEL = "{EngineSettings().model}"' in build

@@ -14,7 +14,7 @@ import orjson
 from aiohttp import web
 
 from midfill_engine.api.problems import explain, form_of
-from midfill_engine.fill.canvas import what_follows
+from midfill_engine.fill.canvas import stops_of
 from midfill_engine.wire import Draft, FillRequest, Middle
 
 EVENT_STREAM = "text/event-stream"
@@ -67,8 +67,7 @@ class SteadyText:
     """
 
     def __init__(self, request: FillRequest) -> None:
-        follows = what_follows(request.suffix)
-        self._stop = (*request.stop, *([follows] if follows else ()))
+        self._stop = stops_of(request)
         self._sent = ""
 
     def grown(self, draft: Draft) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from midfill_engine.hole import Hole, Placed
 from midfill_engine.text.tokenizer import Tokenizer
-from midfill_engine.wire import Draft, FinishReason, Middle, Token
+from midfill_engine.wire import Draft, FillRequest, FinishReason, Middle, Token
 
 #: Letters and digits of a line that does not stand anywhere by chance, as a bracket does.
 TELLING = 4
@@ -96,6 +96,13 @@ class Canvas:
             Token(text, round(p.confidence, 4), flag)
             for text, p, flag in zip(texts, placed, committed, strict=True)
         )
+
+
+def stops_of(request: FillRequest) -> tuple[str, ...]:
+    """The texts before which a middle of ``request`` ends: its own, and what it would repeat."""
+    line_end = ("\n",) if request.single_line else ()
+    follows = what_follows(request.suffix)
+    return (*request.stop, *line_end, *((follows,) if follows else ()))
 
 
 def what_follows(suffix: str) -> str:

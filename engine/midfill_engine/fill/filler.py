@@ -30,7 +30,7 @@ from midfill_engine.device.choose import (
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.agreement import Agreement
-from midfill_engine.fill.canvas import Canvas, what_follows
+from midfill_engine.fill.canvas import Canvas, stops_of
 from midfill_engine.fill.causal import causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
@@ -233,12 +233,18 @@ class Filler:
         last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
         work.prefilled = time.perf_counter()
 
+        def decode(canvas: Canvas, rows: Tensor, draft: list[int]) -> FinishReason:
+            reason = self._decode(work, canvas, rows, draft, spec)
+            if reason == "length":
+                reason = end_with_a_line(run, canvas, work.prompt, spec.eom_id)
+            return reason
+
         def first(canvas: Canvas) -> FinishReason:
-            return self._decode(work, canvas, rows, draft, spec)
+            return decode(canvas, rows, draft)
 
         def further(canvas: Canvas) -> FinishReason:
             run.drop(len(run.cache.ids) - work.prompt)
-            return self._decode(work, canvas, last, [], spec)
+            return decode(canvas, last, [])
 
         return self._candidates(work, first, further, on_draft)
 
@@ -305,10 +311,7 @@ class Filler:
     ) -> FinishReason:
         """Decode one candidate."""
         request, run = work.request, work.run
-        stop = (*request.stop, "\n") if request.single_line else request.stop
-        if follows := what_follows(request.suffix):
-            stop = (*stop, follows)  # a middle that writes this has missed its end
-        canvas = Canvas(self._tokenizer, request.max_tokens, stop, on_draft)
+        canvas = Canvas(self._tokenizer, request.max_tokens, stops_of(request), on_draft)
         reason: FinishReason = "deadline"
         try:
             reason = decode(canvas)
@@ -325,19 +328,6 @@ class Filler:
         return reason
 
     def _decode(
-        self,
-        work: _Work,
-        canvas: Canvas,
-        rows: Tensor,
-        draft: list[int],
-        spec: DiffusionSpec,
-    ) -> FinishReason:
-        reason = self._write(work, canvas, rows, draft, spec)
-        if reason == "length":
-            reason = end_with_a_line(work.run, canvas, work.prompt, spec.eom_id)
-        return reason
-
-    def _write(
         self,
         work: _Work,
         canvas: Canvas,
