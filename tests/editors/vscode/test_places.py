@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 from tests.editors.vscode.conftest import OUTPUT
-from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser, private, until
+from tests.editors.vscode.workbench import (
+    GAP,
+    MEAN,
+    CodeServer,
+    Installation,
+    Window,
+    browser,
+    private,
+    until,
+)
 from tests.fake_engine import FakeEngine, fill, middle
 
 if TYPE_CHECKING:
@@ -23,8 +32,6 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
-MEAN = "def mean(numbers):\n    total = \n    return total / len(numbers)\n"
-GAP = (1, 12)
 MEMORY = Path(__file__).parent / "memory_extension.js"
 #: As a user has it, but for the question at the start.
 TRUST = {

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.editors.vscode.workbench import Window, until
+from tests.editors.vscode.workbench import GAP, MEAN, Window, until
 from tests.fake_engine import fill, middle
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.asyncio(loop_scope="module"),
 ]
-
-MEAN = "def mean(numbers):\n    total = \n    return total / len(numbers)\n"
-GAP = (1, 12)
 
 
 def asked_with(office: Office, end: str) -> bool:

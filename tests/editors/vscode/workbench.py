@@ -50,6 +50,9 @@ USER_SETTINGS: dict[str, Any] = {
 
 #: Requests ahead of acceptance would be counted with the others.
 WORKSPACE_SETTINGS: dict[str, Any] = {"midfill.speculate": False}
+#: A file with a gap, and where that is.
+MEAN = "def mean(numbers):\n    total = \n    return total / len(numbers)\n"
+GAP = (1, 12)
 
 
 @dataclass(frozen=True)
