@@ -6,7 +6,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-#: What the engine's setting `model` names by default; former ones stay out of wheels.
+#: What the engine's setting `model` names by default.
 MODEL = "midfill-0.5b-v2"
 
 
