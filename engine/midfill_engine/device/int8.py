@@ -7,7 +7,9 @@ weights are stored (`models.weights`).
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import Literal, Protocol
 
@@ -19,6 +21,10 @@ Kernel = Literal["onednn", "fbgemm"]
 #: Numbers of rows that are multiplied; above them, multiples of the last.
 _ROWS = (1, 4, 16, 32)
 _TINY = 1e-12
+#: Best first.
+_KERNELS: tuple[Kernel, ...] = ("onednn", "fbgemm")
+#: A kernel crawls if 4 rows take it so many times as long as 256 rows take in float32.
+_CRAWLS = 4
 
 
 class Int8Product(Protocol):
@@ -91,10 +97,11 @@ def kernels() -> tuple[Kernel, ...]:
     """What this machine can use, best first; empty where PyTorch has neither.
 
     OneDNN is faster wherever it multiplies eight bits by eight bits exactly. On CPUs without
-    VNNI instructions it adds pairs of products in 16 bits, which overflows; whether it does is
-    tried, as neither PyTorch nor every operating system tells.
+    VNNI instructions it adds pairs of products in 16 bits, which overflows; on some with VNNI but
+    without AMX it has no kernel for signed activations and multiplies in plain loops, a thousand
+    times slower. Either is tried, as neither PyTorch nor every operating system tells.
     """
-    return tuple(kernel for kernel in ("onednn", "fbgemm") if _exact(kernel))
+    return tuple(kernel for kernel in _KERNELS if _exact(kernel) and _quick(kernel))
 
 
 def _exact(kernel: Kernel) -> bool:
@@ -106,6 +113,27 @@ def _exact(kernel: Kernel) -> bool:
     except (RuntimeError, AttributeError):  # this build of PyTorch lacks it
         return False
     return bool(torch.allclose(found, torch.full_like(found, 127.0 * 127 * size), rtol=1e-3))
+
+
+def _quick(kernel: Kernel) -> bool:
+    ones = torch.ones((256, 256))
+    product = pack(ones.to(torch.int8), ones[0], kernel)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # others may be slow to wake
+    try:
+        return _seconds(product, ones[:4]) < _CRAWLS * _seconds(ones.mm, ones)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _seconds(product: Callable[[Tensor], Tensor], rows: Tensor) -> float:
+    """What a product takes at best."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        product(rows)
+        times.append(time.perf_counter() - began)
+    return min(times)
 
 
 def _usual(rows: int) -> int:

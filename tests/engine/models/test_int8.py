@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -50,6 +52,16 @@ def test_a_row_does_not_depend_on_its_company(kernel):
 def test_rows_of_zeros(kernel):
     product = int8.pack(*StoredWeight(matrix(32, 64)).rowwise_int8(), kernel)
     assert not product(torch.zeros(3, 64)).any()
+
+
+def test_a_kernel_that_crawls_is_not_used(monkeypatch):
+    class Crawling(int8.FbgemmProduct):
+        def __call__(self, rows):
+            time.sleep(0.05)
+            return super().__call__(rows)
+
+    monkeypatch.setitem(int8._PRODUCTS, "onednn", Crawling)
+    assert int8.kernels.__wrapped__() == ("fbgemm",)
 
 
 def test_a_kernel_that_overflows_is_not_used(monkeypatch):
