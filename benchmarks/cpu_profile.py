@@ -21,11 +21,12 @@ import machine
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from midfill_engine.cache.keystroke import KeystrokeCache
-from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.deadline import Deadline
 from midfill_engine.fill import run as run_module
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.filler import Filler
 from midfill_engine.fill.run import Run, Sampler
+from midfill_engine.fill.steps import alone
 from midfill_engine.settings import EngineSettings, share_cores
 
 #: Any ids will do: time does not depend on them.
@@ -47,7 +48,7 @@ def shares(filler: Filler, step: Callable[[], Any], runs: int) -> dict[str, floa
         for name in ("qkv", "o", "gate_up", "down"):
             object.__setattr__(layer, name, ranged("linear", getattr(layer, name)))
     decoder._attend = ranged("attend", decoder._attend)
-    decoder._head = ranged("head", decoder._head)
+    decoder.head = ranged("head", decoder.head)
     run_module.row_stats = ranged("statistics", run_module.row_stats)
     step = ranged("step", step)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
@@ -85,12 +86,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     filler = Filler.load(EngineSettings(model=args.model, device="cpu", threads=args.threads))
-    cache = KeystrokeCache(filler._decoder.new_cache())
-    run = Run(
-        filler._decoder, cache, Deadline.after_ms(None), StopToken(), Costs(), Sampler(filler._bias)
-    )
+    decoder, cache, costs = filler._decoder, KeystrokeCache(filler._decoder.new_cache()), Costs()
+    run = Run(decoder, cache, Deadline.after_ms(None), costs, Sampler(filler._bias))
     began = time.perf_counter()
-    run.prefill([CONTEXT_ID] * args.context)
+    alone(run.prefill([CONTEXT_ID] * args.context), decoder, costs)
     result: dict[str, Any] = {
         **machine.describe(),
         "threads": args.threads,
@@ -99,7 +98,8 @@ def main() -> None:
     }
 
     def step_of(rows: int) -> Callable[[], Any]:
-        return lambda: run.stats(run.step(block=[filler._spec.mask_id] * rows))
+        block = [filler._spec.mask_id] * rows
+        return lambda: run.stats(alone(run.step(block=block), decoder, costs))
 
     for rows in args.rows:
         step, times = step_of(rows), []

@@ -15,10 +15,12 @@ import argparse
 import json
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import machine
 import torch
@@ -27,6 +29,7 @@ from typing_places import BEFORE, FILES, percentile
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.fill.filler import Filler
+from midfill_engine.models.decoder import Decoder
 from midfill_engine.settings import EngineSettings, share_cores
 from midfill_engine.wire import Fill, FillRequest
 
@@ -128,17 +131,23 @@ def of_sessions(filler: Filler, runs: int) -> list[dict[str, Any]]:
 
 
 def of_candidates(filler: Filler, runs: int) -> list[dict[str, Any]]:
-    """A warm request by number of candidates."""
+    """A warm request by number of candidates; further ones side by side, or each for itself."""
     typist = Typist(filler, 1500, "candidates")
     typist.ask()
     rows = []
     for count in CANDIDATES:
-        fills = [typist.ask(candidates=count) for _ in range(runs)]
+        shared, apart = [], []
+        for _ in range(runs):
+            shared.append(typist.ask(candidates=count))
+            with one_lane():
+                apart.append(typist.ask(candidates=count))
         rows.append(
             {
                 "candidates": count,
-                "ms": median(fill.total_ms for fill in fills),
-                "nfe": median(fill.nfe for fill in fills),
+                "ms": median(fill.total_ms for fill in shared),
+                "apart_ms": median(fill.total_ms for fill in apart),
+                "nfe": median(fill.nfe for fill in shared),
+                "apart_nfe": median(fill.nfe for fill in apart),
             }
         )
     filler.forget("candidates")
@@ -173,6 +182,11 @@ def of_budgets(filler: Filler, runs: int) -> list[dict[str, Any]]:
             )
     filler.forget("warm")
     return rows
+
+
+def one_lane() -> AbstractContextManager[object]:
+    """Inside, no forward is shared."""
+    return patch.object(Decoder, "lanes", 1)
 
 
 def resident_mb() -> int:
@@ -221,7 +235,10 @@ def plots(result: dict[str, Any]) -> Iterable[tuple[str, Chart]]:
         lines = [line("a request in turn", rows, "sessions", "ms")]
         yield "growth-sessions", Chart("documents in turn", "ms a request", lines)
     if rows := result.get("candidates"):
-        lines = [line("all of them", rows, "candidates", "ms")]
+        lines = [
+            line("each for itself", rows, "candidates", "apart_ms"),
+            line("side by side", rows, "candidates", "ms"),
+        ]
         yield "growth-candidates", Chart("candidates", "ms a request", lines)
 
 

@@ -226,7 +226,8 @@ class Middle:
 class Fill:
     """The answer to one `FillRequest`, best candidate first.
 
-    ``nfe`` counts forwards that denoised or verified, a prefill that did so too included;
+    ``nfe`` counts forwards that denoised or verified, a prefill that did so too included, and one
+    that candidates share once;
     ``width`` is the number of rows of the block that was drafted or denoised, as chosen for this
     machine;
     ``tokens_per_forward`` is committed tokens (the end marker included) over ``nfe``, at least 1

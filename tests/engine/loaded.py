@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
 from midfill_engine.cache.keystroke import KeystrokeCache
-from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.deadline import Deadline
 from midfill_engine.decode.rows import output_bias
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.run import Run, Sampler
+from midfill_engine.fill.steps import Steps, alone
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.decoder import load_decoder
 from midfill_engine.models.registry import family_of
 from midfill_engine.text.tokenizer import Tokenizer
+
+T = TypeVar("T")
 
 
 class Model:
@@ -41,10 +45,12 @@ class Model:
             self.decoder,
             cache,
             Deadline.after_ms(None),
-            StopToken(),
             Costs(),
             Sampler(self.bias),
         )
+
+    def alone(self, steps: Steps[T]) -> T:
+        return alone(steps, self.decoder, Costs())
 
     def cache(self) -> KeystrokeCache:
         return KeystrokeCache(self.decoder.new_cache())

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from midfill_engine.models.kv import KVCache
 
@@ -27,6 +28,10 @@ class KeystrokeCache:
     anchor: str = field(default="", repr=False)
     middle: list[int] = field(default_factory=list, repr=False)
     age: int = 0
+
+    def copy(self) -> Self:
+        """The same with a memory of its own: another middle can be written behind it."""
+        return replace(self, kv=self.kv.copy(), ids=self.ids[:])
 
     def keep(self, ids: Sequence[int]) -> int:
         """Forget what differs from ``ids``; return how many rows remain true.

@@ -18,6 +18,7 @@ from torch import Tensor
 from midfill_engine.decode.rows import RowStats
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.run import Run
+from midfill_engine.fill.steps import Steps
 from midfill_engine.hole import Placed
 from midfill_engine.models.family import DiffusionSpec
 from midfill_engine.wire import FinishReason
@@ -80,7 +81,7 @@ def causal(
     tolerance: float = 1.0,
     width: int = 0,
     allow_empty: bool = True,
-) -> FinishReason:
+) -> Steps[FinishReason]:
     """Write what the causal rows say, from left to right.
 
     Parameters
@@ -130,7 +131,7 @@ def causal(
             # No time to verify: what was likely as a whole is the best that there is.
             canvas.placed.extend(_likely(guesses, HURRIED)[: canvas.room])
             return "deadline"
-        hidden = run.step([said.follower.token, *draft], block)
+        hidden = yield from run.step([said.follower.token, *draft], block)
 
 
 def realigned(earlier: Sequence[int], placed: Sequence[Placed]) -> list[int]:

@@ -14,6 +14,7 @@ from midfill_engine.decode.rows import RowStats
 from midfill_engine.decode.table import DecodeStrategy
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.run import Run
+from midfill_engine.fill.steps import Steps
 from midfill_engine.hole import Hole, Placed
 from midfill_engine.models.family import DiffusionSpec
 from midfill_engine.wire import FinishReason
@@ -33,7 +34,7 @@ def denoise(
     *,
     width: int,
     allow_empty: bool = True,
-) -> FinishReason:
+) -> Steps[FinishReason]:
     """Fill ``canvas`` block after block.
 
     Parameters
@@ -49,8 +50,9 @@ def denoise(
         Stopped or out of time; ``canvas`` holds the best state so far.
     """
 
-    def look(hole: Hole) -> RowStats:
-        return run.stats(run.step(block=hole.ids(spec.mask_id)))
+    def look(hole: Hole) -> Steps[RowStats]:
+        hidden = yield from run.step(block=hole.ids(spec.mask_id))
+        return run.stats(hidden)
 
     while canvas.room > 0:
         start = not canvas.placed
@@ -61,7 +63,7 @@ def denoise(
         hole = canvas.hole = Hole.masked(width, canvas.room)
         hole.commit(0, first.tokens[0], first.probability[0])
         canvas.report()
-        ended = denoise_hole(run, canvas, hole, strategy, look, eom_id=spec.eom_id)
+        ended = yield from denoise_hole(run, canvas, hole, strategy, look, eom_id=spec.eom_id)
         block = [cell.token for cell in hole.settled()]
         canvas.close()
         if canvas.reached_stop():
@@ -71,7 +73,8 @@ def denoise(
             return "end"
         if canvas.room > 0:
             # The block's rows become context: causal, as the next block expects them.
-            row = run.step(block)[-1:]
+            hidden = yield from run.step(block)
+            row = hidden[-1:]
     return "length"
 
 
@@ -80,10 +83,10 @@ def denoise_hole(
     canvas: Canvas,
     hole: Hole,
     strategy: DecodeStrategy,
-    look: Callable[[Hole], RowStats],
+    look: Callable[[Hole], Steps[RowStats]],
     *,
     eom_id: int,
-) -> bool:
+) -> Steps[bool]:
     """Denoise until no mask stands before the end; whether the end marker closed the hole.
 
     Parameters
@@ -93,7 +96,7 @@ def denoise_hole(
     """
     limit = hole.end
     while hole.open_rows() and not canvas.reached_stop():
-        stats = look(hole)
+        stats = yield from look(hole)
         hole.guesses = [Placed(*p) for p in zip(stats.tokens, stats.probability, strict=True)]
         marked = hole.find_end(stats.tokens, eom_id, limit)
         rows = hole.open_rows()

@@ -12,10 +12,11 @@ from itertools import accumulate
 
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.run import Run
+from midfill_engine.fill.steps import Steps
 from midfill_engine.wire import FinishReason
 
 
-def end_with_a_line(run: Run, canvas: Canvas, prompt: int, eom_id: int) -> FinishReason:
+def end_with_a_line(run: Run, canvas: Canvas, prompt: int, eom_id: int) -> Steps[FinishReason]:
     """Cut ``canvas``, which has no room left, back to its most probable end.
 
     One causal forward over what was written says how likely the end was at each place. Without
@@ -38,7 +39,8 @@ def end_with_a_line(run: Run, canvas: Canvas, prompt: int, eom_id: int) -> Finis
     last = run.cache.ids[prompt - 1]
     run.drop(len(run.cache.ids) - prompt + 1)
     rows = [last, *tokens]
-    stats = run.stats(run.step(rows), asked=[eom_id] * len(rows))
+    hidden = yield from run.step(rows)
+    stats = run.stats(hidden, asked=[eom_id] * len(rows))
     best = likeliest_end(places, [p.confidence for p in canvas.placed], stats.asked)
     del canvas.placed[best:]
     canvas.ended = True

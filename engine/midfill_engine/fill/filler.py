@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,8 @@ from midfill_engine.fill.denoise import denoise
 from midfill_engine.fill.ending import end_with_a_line
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
-from midfill_engine.fill.run import Halted, Run, Sampler
+from midfill_engine.fill.run import Run, Sampler
+from midfill_engine.fill.steps import Halted, Steps, alone, together
 from midfill_engine.layout import in_place
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.checkpoint import Checkpoint
@@ -58,6 +60,9 @@ BLOCK_ROWS = {"cpu": 16, "cuda": 32}
 #: Temperature of further candidates where the request asks for none: enough to differ.
 CANDIDATE_TEMPERATURE = 0.7
 
+#: Writes one candidate.
+Decode = Callable[[Run, Canvas], Steps[FinishReason]]
+
 
 @dataclass(slots=True)
 class _Work:
@@ -71,7 +76,7 @@ class _Work:
     prompt: int = 0
     prefilled: float | None = None
     completion: int = 0
-    middles: list[Middle] = field(default_factory=list)
+    middles: dict[int, Middle] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -186,14 +191,22 @@ class Filler:
         OutOfMemory
             The device has no room for the request's context.
         """
+        steps = self._steps(request, deadline, on_draft)
+        return alone(steps, self._decoder, self._costs, deadline=deadline, stop=stop)
+
+    def _steps(
+        self,
+        request: FillRequest,
+        deadline: Deadline,
+        on_draft: Callable[[Draft], None] | None,
+    ) -> Steps[Fill]:
         strategy = strategy_of(request.strategy)  # refused before anything is computed
         run = Run(
             self._decoder,
             self._sessions.get(request.session),
             deadline,
-            stop,
             self._costs,
-            Sampler(self._bias, request.temperature, self._generator(request.seed)),
+            self._sampler(request, 0),
         )
         work = _Work(request, run, strategy)
         spec = self._spec
@@ -201,7 +214,7 @@ class Filler:
         if drafts and not isinstance(spec, InPlaceSpec):
             work.width = draft_width(self._costs, spec.widths, self._decoder.device.type)
         try:
-            reason = self._work(work, on_draft)
+            reason = yield from self._work(work, on_draft)
         except Halted as halt:
             reason = halt.reason
         except torch.OutOfMemoryError:
@@ -211,11 +224,12 @@ class Filler:
             ) from None
         return self._fill(work, reason)
 
-    def _work(self, work: _Work, on_draft: Callable[[Draft], None] | None) -> FinishReason:
+    def _work(self, work: _Work, on_draft: Callable[[Draft], None] | None) -> Steps[FinishReason]:
         """Prefill, then decode each candidate; fills ``work`` also when it is halted."""
         request, run = work.request, work.run
         if isinstance(self._spec, InPlaceSpec):
-            return self._in_place(work, self._spec, on_draft)
+            reason = yield from self._in_place(work, self._spec, on_draft)
+            return reason
         spec, encode = self._spec, self._tokenizer.encode
         placement = place(
             spec,
@@ -229,28 +243,27 @@ class Filler:
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
         draft = encode(request.draft)[: request.max_tokens]
-        rows = run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
+        rows = yield from run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
         last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
         work.prefilled = time.perf_counter()
 
-        def decode(canvas: Canvas, rows: Tensor, draft: list[int]) -> FinishReason:
-            reason = self._decode(work, canvas, rows, draft, spec)
+        def decode(run: Run, canvas: Canvas, rows: Tensor, draft: list[int]) -> Steps[FinishReason]:
+            reason = yield from self._decode(work, run, canvas, rows=rows, draft=draft, spec=spec)
             if reason == "length":
-                reason = end_with_a_line(run, canvas, work.prompt, spec.eom_id)
+                reason = yield from end_with_a_line(run, canvas, work.prompt, spec.eom_id)
             return reason
 
-        def first(canvas: Canvas) -> FinishReason:
-            return decode(canvas, rows, draft)
-
-        def further(canvas: Canvas) -> FinishReason:
+        def further(run: Run, canvas: Canvas) -> Steps[FinishReason]:
             run.drop(len(run.cache.ids) - work.prompt)
-            return decode(canvas, last, [])
+            return decode(run, canvas, last, [])
 
-        return self._candidates(work, first, further, on_draft)
+        first = partial(decode, rows=rows, draft=draft)
+        reason = yield from self._candidates(work, first, further, on_draft, self._decoder.lanes)
+        return reason
 
     def _in_place(
         self, work: _Work, spec: InPlaceSpec, on_draft: Callable[[Draft], None] | None
-    ) -> FinishReason:
+    ) -> Steps[FinishReason]:
         """As `_work`, for models that see both sides of the middle where it stands."""
         request, run, encode = work.request, work.run, self._tokenizer.encode
         limit = min(request.max_tokens, spec.trained_context_tokens // 2)
@@ -265,7 +278,7 @@ class Filler:
         agreement = Agreement() if self._options.agreement else None
         text = Text(run, spec, frame, cache, request.allow_empty, agreement)
         work.prompt = len(frame.around(()))
-        masks = choose_length(text, limit, self._options.hole_tokens)
+        masks = yield from choose_length(text, limit, self._options.hole_tokens)
         work.prefilled = time.perf_counter()
         strategy, draft = work.strategy, encode(request.draft)[:masks]
         if isinstance(strategy, Verify):
@@ -273,69 +286,89 @@ class Filler:
             if request.strategy not in DENOISING:
                 work.notes.append("This model has no causal rows: it denoised as `balanced`.")
         try:
-            return self._candidates(
+            # One after the other: what is cached of a text holds the middle that is written in it.
+            reason = yield from self._candidates(
                 work,
-                lambda canvas: infill(text, canvas, strategy, masks, draft),
-                lambda canvas: infill(text, canvas, strategy, masks),
+                lambda _, canvas: infill(text, canvas, strategy, masks, draft),
+                lambda run, canvas: infill(replace(text, run=run), canvas, strategy, masks),
                 on_draft,
+                lanes=1,
             )
         finally:
             if agreement is not None:
                 work.notes.append(agreement.note)
+        return reason
 
     def _candidates(
         self,
         work: _Work,
-        first: Callable[[Canvas], FinishReason],
-        further: Callable[[Canvas], FinishReason],
+        first: Decode,
+        further: Decode,
         on_draft: Callable[[Draft], None] | None,
-    ) -> FinishReason:
-        """Decode the first candidate and those that the request asks for beyond it."""
-        request = work.request
-        reason = self._candidate(work, first, on_draft)
-        for number in range(1, request.candidates):
-            # Further candidates start from the same context; each has a seed of its own.
-            work.run.sampler = Sampler(
-                self._bias,
-                request.temperature or CANDIDATE_TEMPERATURE,
-                self._generator(request.seed + number),
-            )
-            self._candidate(work, further, None)
+        lanes: int,
+    ) -> Steps[FinishReason]:
+        """Decode the first candidate, then those that the request asks for beyond it.
+
+        The further ones start from the same context, up to ``lanes`` of them side by side, each
+        with a seed of its own. In their company the first would come later.
+        """
+        request, run = work.request, work.run
+        reason = yield from self._candidate(work, run, 0, first, on_draft)
+        for start in range(1, request.candidates, lanes):
+            numbers = range(start, min(start + lanes, request.candidates))
+            caches = [run.cache, *(run.cache.copy() for _ in numbers[1:])]
+            runs = [
+                replace(run, cache=cache, sampler=self._sampler(request, number), nfe=0)
+                for number, cache in zip(numbers, caches, strict=True)
+            ]
+            try:
+                yield from together(
+                    [
+                        self._candidate(work, lane, number, further)
+                        for number, lane in zip(numbers, runs, strict=True)
+                    ]
+                )
+            finally:
+                run.nfe += max(lane.nfe for lane in runs)
         return reason
 
     def _candidate(
         self,
         work: _Work,
-        decode: Callable[[Canvas], FinishReason],
-        on_draft: Callable[[Draft], None] | None,
-    ) -> FinishReason:
+        run: Run,
+        number: int,
+        decode: Decode,
+        on_draft: Callable[[Draft], None] | None = None,
+    ) -> Steps[FinishReason]:
         """Decode one candidate."""
-        request, run = work.request, work.run
+        request = work.request
         canvas = Canvas(self._tokenizer, request.max_tokens, stops_of(request), on_draft)
         reason: FinishReason = "deadline"
         try:
-            reason = decode(canvas)
+            reason = yield from decode(run, canvas)
         except Halted as halt:
             reason = halt.reason
             raise
         finally:
             canvas.close()
             work.completion += len(canvas.placed) + canvas.ended
-            if not work.middles:
+            if number == 0:
                 run.cache.middle = [placed.token for placed in canvas.placed]
             if canvas.placed or canvas.ended:
-                work.middles.append(canvas.middle(reason))
+                work.middles[number] = canvas.middle(reason)
         return reason
 
     def _decode(
         self,
         work: _Work,
+        run: Run,
         canvas: Canvas,
+        *,
         rows: Tensor,
         draft: list[int],
         spec: DiffusionSpec,
-    ) -> FinishReason:
-        run, strategy, empty = work.run, work.strategy, work.request.allow_empty
+    ) -> Steps[FinishReason]:
+        strategy, empty = work.strategy, work.request.allow_empty
         if isinstance(strategy, Verify):
             return causal(
                 run,
@@ -357,6 +390,12 @@ class Filler:
         work.width = spec.width(BLOCK_ROWS[self._decoder.device.type])
         return denoise(run, canvas, rows[:1], spec, strategy, width=work.width, allow_empty=empty)
 
+    def _sampler(self, request: FillRequest, number: int) -> Sampler:
+        """How candidate ``number`` of ``request`` is drawn."""
+        usual = CANDIDATE_TEMPERATURE if number else 0.0
+        generator = self._generator(request.seed + number)
+        return Sampler(self._bias, request.temperature or usual, generator)
+
     def _generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self._decoder.device).manual_seed(seed)
 
@@ -368,7 +407,7 @@ class Filler:
         if ignored:
             work.notes.append("This model was not trained with snippets of other files.")
         return Fill(
-            middles=_ranked(work.middles),
+            middles=_ranked([work.middles[number] for number in sorted(work.middles)]),
             finish_reason=reason,
             model=self._info.name,
             strategy=work.request.strategy,

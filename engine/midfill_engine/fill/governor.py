@@ -1,6 +1,7 @@
-"""How wide a block to draft: from what forwards cost here and what drafts are worth.
+"""How wide a block to draft and how many rows to run together: from what forwards cost here.
 
-Owns the choice; what forwards cost is measured in `fill.costs`. Knows neither models nor requests.
+Owns these choices; what forwards cost is measured in `fill.costs`. Knows neither models nor
+requests.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ VERIFIED = 4
 #: How often the next token of a draft is right, given that those before it are: a guess that fits
 #: what held-out cuts gave (docs/decisions/0006-presets-verify-what-they-draft.md).
 ACCEPTED = 0.7
+#: Rows that share a forward while costs are not known yet.
+SHARED = 32
+#: A shared forward takes at most so many times what one of no rows would.
+LONGER = 3
 
 
 def draft_width(costs: Costs, widths: Sequence[int], device: str) -> int:
@@ -45,3 +50,12 @@ def draft_width(costs: Costs, widths: Sequence[int], device: str) -> int:
 def tokens(width: int) -> float:
     """Tokens to expect of a forward behind a draft of ``width`` masks."""
     return sum(ACCEPTED**n for n in range(width))
+
+
+def shared_rows(costs: Costs) -> int:
+    """Rows up to which requests share a forward: they save its fixed cost and wait for its rows."""
+    line = costs.line()
+    if line is None:
+        return SHARED
+    forward, row = line
+    return round((LONGER - 1) * forward / max(row, 1e-6))

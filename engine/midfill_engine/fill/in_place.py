@@ -22,6 +22,7 @@ from midfill_engine.fill.agreement import Agreement
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.denoise import denoise_hole
 from midfill_engine.fill.run import Run
+from midfill_engine.fill.steps import Steps
 from midfill_engine.hole import Hole
 from midfill_engine.layout.in_place import Frame, lengths
 from midfill_engine.models.family import InPlaceSpec
@@ -67,7 +68,7 @@ class Text:
     allow_empty: bool = True
     agreement: Agreement | None = None
 
-    def read(self, frame: Frame, hole: Sequence[int], rows: Sequence[int]) -> RowStats:
+    def read(self, frame: Frame, hole: Sequence[int], rows: Sequence[int]) -> Steps[RowStats]:
         """One forward of ``frame`` with ``hole`` in it; statistics of the hole's ``rows``."""
         ids = frame.around(hole)
         # The row that predicts a position: its own, or the one before it.
@@ -75,7 +76,7 @@ class Text:
         window = self.cache.window(ids, start + rows[0], start + rows[-1] + 1)
         if not self.run.nfe:
             self.run.cached = len(ids) - len(window)
-        hidden = self.run.within(ids[window.start : window.stop], window.start, len(ids))
+        hidden = yield from self.run.within(ids[window.start : window.stop], window.start, len(ids))
         self.cache.ran(ids, window)
         no_end = (
             start + rows[0] + self.spec.shift == len(self.frame.before) and not self.allow_empty
@@ -90,10 +91,10 @@ class Text:
             self.agreement.compare(rows, stats, exact)
         return stats
 
-    def look(self, frame: Frame, hole: Hole) -> RowStats:
+    def look(self, frame: Frame, hole: Hole) -> Steps[RowStats]:
         """As `read`, of the whole hole: a committed position says its own token."""
         rows = [n for n, cell in enumerate(hole.cells) if cell is None]
-        read = self.read(frame, hole.ids(self.spec.mask_id), rows)
+        read = yield from self.read(frame, hole.ids(self.spec.mask_id), rows)
         size = len(hole.cells)
         stats = RowStats([0] * size, [1.0] * size, [1.0] * size, [0.0] * size, [])
         for n, cell in enumerate(hole.cells):
@@ -105,7 +106,7 @@ class Text:
         return stats
 
 
-def choose_length(text: Text, limit: int, wanted: int) -> int:
+def choose_length(text: Text, limit: int, wanted: int) -> Steps[int]:
     """How many masks to put into ``text``, at most ``limit``; ``wanted`` of them if not 0.
 
     Masks that stand in the session's text stay. Otherwise one forward a candidate says how sure its
@@ -119,18 +120,23 @@ def choose_length(text: Text, limit: int, wanted: int) -> int:
     if wanted:
         return min(wanted, limit)
     choices = lengths(limit)
-    return choices[0] if len(choices) == 1 else max(choices, key=lambda n: _calibrated(text, n))
+    if len(choices) == 1:
+        return choices[0]
+    sure: dict[int, float] = {}
+    for masks in choices:
+        sure[masks] = yield from _calibrated(text, masks)
+    return max(choices, key=sure.__getitem__)
 
 
-def _calibrated(text: Text, masks: int) -> float:
-    stats = text.read(text.frame, [text.spec.mask_id] * masks, range(masks))
+def _calibrated(text: Text, masks: int) -> Steps[float]:
+    stats = yield from text.read(text.frame, [text.spec.mask_id] * masks, range(masks))
     usual = math.exp(-1.77 * masks) + 0.56 * math.exp(-0.06 * masks) + 0.24
     return sum(stats.probability) / masks / usual
 
 
 def infill(
     text: Text, canvas: Canvas, strategy: DecodeStrategy, masks: int, draft: Sequence[int] = ()
-) -> FinishReason:
+) -> Steps[FinishReason]:
     """Fill ``masks`` positions inside ``text``, a long hole block after block from the left.
 
     Parameters
@@ -154,7 +160,8 @@ def infill(
             chosen = text.agreement.watching(chosen)
         hole = canvas.hole = Hole.masked(size, canvas.room)
         look = partial(text.look, frame)
-        canvas.ended = denoise_hole(text.run, canvas, hole, chosen, look, eom_id=text.spec.eom_id)
+        eom = text.spec.eom_id
+        canvas.ended = yield from denoise_hole(text.run, canvas, hole, chosen, look, eom_id=eom)
         canvas.close()
         if canvas.reached_stop():
             return "stop"

@@ -18,7 +18,7 @@ from midfill_engine.device.cores import all_cores
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.family import DecoderConfig, TensorNames
 from midfill_engine.models.kv import KVCache
-from midfill_engine.models.linear import Linear, make_linear
+from midfill_engine.models.linear import Linear, RowwiseInt8Linear, make_linear
 from midfill_engine.models.weights import StoredWeight, read_vector, read_weight, stack
 
 #: More causal rows than this go through an attention that holds no mask, where there is one.
@@ -26,6 +26,8 @@ FLASH_ROWS = {"cuda": 64}
 #: Attention looks at a multiple of so many slots. A CPU's vectors leave a rest to other code, which
 #: rounds otherwise: what a row says would depend on how many rows came with it.
 WHOLE_SLOTS = 32
+#: Lanes that may share a forward where rows do not depend on their company.
+MOST_LANES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +43,36 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Where the ``T`` rows of a forward stand, the same for every layer.
+class Lane:
+    """Rows of one sequence, to run over a cache of its own; see `Decoder.forward`.
 
     Attributes
     ----------
+    end
+        Where given, the rows stand within a text of so many slots; see `Decoder.forward_within`.
+    """
+
+    ids: Tensor
+    cache: KVCache
+    start: int
+    open_rows: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the rows of one lane see, the same for every layer.
+
+    Attributes
+    ----------
+    rows
+        Which of the forward's rows they are.
+    cache
+        Where their keys and values are kept.
     slots
         The cache slots of the rows, which are their positions.
     seen
         Number of slots that attention looks at.
-    cos, sin
-        ``(T, head_dim)``, see `_rotary`.
     mask
         ``(query heads per key head * T, seen)``, true where a row sees a slot; ``None`` where
         each row sees all.
@@ -59,12 +80,29 @@ class Rows:
         Whether ``mask`` only says causal, for an attention that holds none.
     """
 
+    rows: slice
+    cache: KVCache
     slots: slice
     seen: int
-    cos: Tensor
-    sin: Tensor
     mask: Tensor | None
     flash: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The ``T`` rows of a forward, those of all its lanes, the same for every layer.
+
+    Attributes
+    ----------
+    cos, sin
+        ``(T, head_dim)``, see `_rotary`.
+    views
+        What the rows of each lane see, in their order.
+    """
+
+    cos: Tensor
+    sin: Tensor
+    views: list[View]
 
 
 class Embedding:
@@ -91,8 +129,8 @@ class Embedding:
 class Decoder:
     """A dense decoder: RMSNorm, rotary grouped-query attention, SwiGLU.
 
-    Rows of one call share one sequence. Rotary halves are split, not interleaved; norm statistics
-    are float32. Keys and values are kept, and attention is computed, in ``memory_dtype``.
+    Rotary halves are split, not interleaved; norm statistics are float32. Keys and values are kept,
+    and attention is computed, in ``memory_dtype``.
     """
 
     def __init__(
@@ -142,14 +180,7 @@ class Decoder:
         Tensor
             ``(T, hidden)``, after the final norm.
         """
-        end = start + len(ids)
-        cache.reserve(end)
-        slots = slice(start, end)
-        flash = not open_rows and len(ids) > FLASH_ROWS.get(self.device.type, end)
-        seen = end if flash else -(-end // WHOLE_SLOTS) * WHOLE_SLOTS
-        mask = _causal(len(ids), end) if flash else self._mask(start, end, seen, open_rows)
-        rows = Rows(slots, seen, self.cos[slots], self.sin[slots], mask, flash=flash)
-        return self._forward(ids, cache, rows)
+        return self._forward([Lane(ids, cache, start, open_rows)])[0]
 
     @torch.inference_mode()
     def forward_within(self, ids: Tensor, cache: KVCache, start: int, end: int) -> Tensor:
@@ -163,18 +194,63 @@ class Decoder:
         Tensor
             ``(T, hidden)``, after the final norm.
         """
-        cache.reserve(end)
-        slots = slice(start, start + len(ids))
-        return self._forward(ids, cache, Rows(slots, end, self.cos[slots], self.sin[slots], None))
+        return self._forward([Lane(ids, cache, start, end=end)])[0]
 
-    def _forward(self, ids: Tensor, cache: KVCache, rows: Rows) -> Tensor:
-        x = self.embedding(ids)
+    @property
+    def lanes(self) -> int:
+        """How many lanes may share a forward: 1 where rows would round otherwise in company."""
+        rowwise = all(isinstance(layer.qkv, RowwiseInt8Linear) for layer in self.layers)
+        return MOST_LANES if rowwise else 1
+
+    @torch.inference_mode()
+    def forward_lanes(self, lanes: Sequence[Lane]) -> list[Tensor]:
+        """Run the rows of several sequences in one forward: products together, attention apart.
+
+        Returns
+        -------
+        list[Tensor]
+            ``(T, hidden)`` of each lane, after the final norm: where all weights are int8, bit by
+            bit what the lane would get alone.
+        """
+        if len(lanes) > 1:
+            return self._forward(lanes)
+        [lane] = lanes
+        if lane.end is not None:
+            return [self.forward_within(lane.ids, lane.cache, lane.start, lane.end)]
+        return [self.forward(lane.ids, lane.cache, lane.start, open_rows=lane.open_rows)]
+
+    def _forward(self, lanes: Sequence[Lane]) -> list[Tensor]:
+        views, at = [], 0
+        for lane in lanes:
+            views.append(self._view(lane, at))
+            at += len(lane.ids)
+        cos, sin = (
+            torch.cat([table[view.slots] for view in views]) for table in (self.cos, self.sin)
+        )
+        rows = Rows(cos, sin, views)
+        x = self.embedding(torch.cat([lane.ids for lane in lanes]))
         for number, layer in enumerate(self.layers):
-            memory = cache.layer(number)
-            x = x + self._attend(layer, self._norm(x, layer.attention_norm), rows, memory)
+            x = x + self._attend(layer, self._norm(x, layer.attention_norm), rows, number)
             gate, up = layer.gate_up(self._norm(x, layer.mlp_norm)).chunk(2, dim=-1)
             x = x + layer.down(F.silu(gate).mul_(up))
-        return self._norm(x, self.final_norm)
+        hidden = self._norm(x, self.final_norm)
+        return [hidden[view.rows] for view in views]
+
+    def _view(self, lane: Lane, at: int) -> View:
+        """What ``lane`` sees whose rows are those from ``at`` on of the forward."""
+        count = len(lane.ids)
+        rows, slots = slice(at, at + count), slice(lane.start, lane.start + count)
+        if lane.end is not None:
+            lane.cache.reserve(lane.end)
+            return View(rows, lane.cache, slots, lane.end, None)
+        end = slots.stop
+        lane.cache.reserve(end)
+        flash = not lane.open_rows and count > FLASH_ROWS.get(self.device.type, end)
+        if flash:
+            return View(rows, lane.cache, slots, end, _causal(count, end), flash=True)
+        seen = -(-end // WHOLE_SLOTS) * WHOLE_SLOTS
+        mask = self._mask(lane.start, end, seen, lane.open_rows)
+        return View(rows, lane.cache, slots, seen, mask)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
@@ -202,25 +278,34 @@ class Decoder:
         del hidden, bias, forbid, asked
         return None
 
-    def _attend(self, layer: Layer, x: Tensor, rows: Rows, memory: Tensor) -> Tensor:
-        """Attention of ``x (T, hidden)`` over ``memory (2, kv_heads, slots, head_dim)``."""
+    def _attend(self, layer: Layer, x: Tensor, rows: Rows, number: int) -> Tensor:
+        """Attention of ``x (T, hidden)``, each lane over its own cache, in layer ``number``."""
         c = self.config
         heads = layer.qkv(x).view(len(x), c.num_heads + 2 * c.num_kv_heads, c.head_dim)
         q, k, v = torch.split(heads.transpose(0, 1), [c.num_heads, c.num_kv_heads, c.num_kv_heads])
-        memory[0][:, rows.slots] = _rotate(k, rows)
-        memory[1][:, rows.slots] = v
-        if rows.flash:
-            keys, values = memory[:, None, :, : rows.seen].repeat_interleave(len(q) // len(k), 2)
-            y = F.scaled_dot_product_attention(
-                _rotate(q, rows)[None].to(memory.dtype), keys, values, attn_mask=rows.mask
-            )
-            return layer.o(y[0].transpose(0, 1).reshape(len(x), -1).to(x.dtype))
+        q, k = _rotate(q, rows), _rotate(k, rows)
+        y = [
+            self._look(q[:, view.rows], k[:, view.rows], v[:, view.rows], view, number)
+            for view in rows.views
+        ]
+        return layer.o(torch.cat(y).to(x.dtype))
+
+    def _look(self, q: Tensor, k: Tensor, v: Tensor, view: View, number: int) -> Tensor:
+        """Keep ``k`` and ``v (heads, T, head_dim)`` of a lane; ``(T, q)`` that its rows see."""
+        memory = view.cache.layer(number)  # (2, kv_heads, slots, head_dim)
+        memory[0][:, view.slots] = k
+        memory[1][:, view.slots] = v
+        rows = q.shape[1]
+        keys, values = memory[:, None, :, : view.seen]
+        if view.flash:
+            keys, values = (kept.repeat_interleave(len(q) // len(k), 1) for kept in (keys, values))
+            q = q[None].to(memory.dtype)
+            y = F.scaled_dot_product_attention(q, keys, values, attn_mask=view.mask)
+            return y[0].transpose(0, 1).reshape(rows, -1)
         # Query heads that share a key head become rows of one product: fewer, larger products.
-        shared = _rotate(q, rows).reshape(1, c.num_kv_heads, -1, c.head_dim).to(memory.dtype)
-        keys, values = memory[:, None, :, : rows.seen]
-        y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=rows.mask)
-        y = y.view(c.num_heads, len(x), -1).transpose(0, 1).reshape(len(x), -1)
-        return layer.o(y.to(x.dtype))
+        shared = q.reshape(1, len(k), -1, q.shape[2]).to(memory.dtype)
+        y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=view.mask)
+        return y.view(len(q), rows, -1).transpose(0, 1).reshape(rows, -1)
 
     def _mask(self, start: int, end: int, seen: int, open_rows: int) -> Tensor:
         """Which of ``seen`` slots the rows from ``start`` to ``end`` see."""

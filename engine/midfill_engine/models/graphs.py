@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from midfill_engine.models.decoder import Decoder
+from midfill_engine.models.decoder import Decoder, Lane
 from midfill_engine.models.fused import FusedDecoder
 from midfill_engine.models.kv import KVCache
 from midfill_engine.models.product import MOST_ROWS
@@ -39,6 +39,9 @@ class GraphDecoder:
     Answers like the decoder itself; hidden states are views that the next forward of the same
     shape overwrites.
     """
+
+    #: See `Decoder.lanes`: there is one arena.
+    lanes = 1
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -92,6 +95,13 @@ class GraphDecoder:
         step.place.copy_(torch.tensor((start, n - open_rows, n)))
         step.graph.replay()
         return step.hidden[:n]
+
+    def forward_lanes(self, lanes: Sequence[Lane]) -> list[Tensor]:
+        """See `Decoder.forward_lanes`."""
+        [lane] = lanes
+        if lane.end is not None:
+            return [self.forward_within(lane.ids, lane.cache, lane.start, lane.end)]
+        return [self.forward(lane.ids, lane.cache, lane.start, open_rows=lane.open_rows)]
 
     def forward_within(self, ids: Tensor, cache: KVCache, start: int, end: int) -> Tensor:
         """See `Decoder.forward_within`; not captured."""

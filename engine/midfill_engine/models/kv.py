@@ -43,6 +43,13 @@ class KVCache:
         length = min(length, other._data.shape[3])
         self._data[:, :, :, :length] = other._data[:, :, :, :length]
 
+    def copy(self) -> KVCache:
+        """The same keys and values in a memory of its own."""
+        layers, _, kv_heads, slots, head_dim = self._data.shape
+        twin = KVCache(layers, kv_heads, head_dim, self._data.dtype, self._data.device)
+        twin.copy_from(self, slots)
+        return twin
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""

@@ -49,19 +49,19 @@ def test_any_edits_give_the_logits_of_a_fresh_prefill(model, prefix, suffix, edi
         )
         cache.anchor = placement.far
         run = model.run(cache)
-        row = run.prefill(placement.ids)
-        fresh = model.run(model.cache()).prefill(placement.ids)
+        row = model.alone(run.prefill(placement.ids))
+        fresh = model.alone(model.run(model.cache()).prefill(placement.ids))
         torch.testing.assert_close(row, fresh, rtol=1e-4, atol=1e-4)
         # What a request leaves behind (a block, a settled middle) must not show in the next one.
-        run.step(block=[model.spec.mask_id] * 8)
-        run.step([7, 8, 9], [model.spec.mask_id] * 4)
+        model.alone(run.step(block=[model.spec.mask_id] * 8))
+        model.alone(run.step([7, 8, 9], [model.spec.mask_id] * 4))
 
 
 def test_a_keystroke_recomputes_its_own_tokens_only(model):
     cache, encode = model.cache(), model.tokenizer.encode
     code, suffix = "x = 1\n" * 20 + "ret", "\n" * 3 + "y = 2\n"
     before = place(model.spec, encode, code, suffix, path="a.py", anchor=cache.anchor)
-    model.run(cache).prefill(before.ids)
+    model.alone(model.run(cache).prefill(before.ids))
     after = place(model.spec, encode, code + "urn", suffix, path="a.py", anchor=before.far)
     near = len(encode(suffix)) + 2 if model.spec.near_id is not None else 0
     assert len(after.ids) - cache.keep(after.ids) <= near + 5

@@ -13,9 +13,10 @@ from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats
 from midfill_engine.fill.causal import causal, realigned, verify
 from midfill_engine.fill.filler import Filler
-from midfill_engine.fill.run import Run
+from midfill_engine.fill.steps import Steps
 from midfill_engine.hole import Placed
 from midfill_engine.layout.suffix_first import place
+from midfill_engine.models.decoder import Decoder
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import STRATEGIES, Draft, Fill, FillRequest
 from tests import tiny
@@ -60,7 +61,12 @@ def test_what_finds_no_end_ends_with_a_line(filler, monkeypatch, strategy):
     monkeypatch.setattr(filler, "_bias", bias)
     bias[filler._spec.eom_id] = -torch.inf  # and no end
     cut = fill(filler, strategy=strategy, max_tokens=40, session="cut")
-    monkeypatch.setattr("midfill_engine.fill.filler.end_with_a_line", lambda *_: "length")
+
+    def no_line(*_: object) -> Steps[str]:
+        return "length"
+        yield  # a generator
+
+    monkeypatch.setattr("midfill_engine.fill.filler.end_with_a_line", no_line)
     whole = fill(filler, strategy=strategy, max_tokens=40, session="whole")
     assert (whole.finish_reason, len(whole.middles[0].tokens)) == ("length", 40)
     assert cut.finish_reason == "end"
@@ -98,21 +104,21 @@ def test_the_models_own_tokens_are_accepted_as_a_draft_in_one_forward(tiny_path)
     ids = place(model.spec, model.tokenizer.encode, PREFIX, SUFFIX).ids
     written = model.canvas(8)
     run = model.run(model.cache())
-    causal(run, written, run.prefill(ids), [], model.spec)
+    model.alone(causal(run, written, model.alone(run.prefill(ids)), [], model.spec))
     draft = [placed.token for placed in written.placed]
     assert len(draft) == 8
     for wrong in (8, 5, 0):  # the first position at which the draft is spoiled
         spoiled = [*draft[:wrong], *((t + 1) % 250 for t in draft[wrong:])]
         run = model.run(model.cache())
-        rows = run.prefill(ids, spoiled)
+        rows = model.alone(run.prefill(ids, spoiled))
         said = verify(run.stats(rows), spoiled)
         assert [placed.token for placed in said.agreed] == draft[:wrong]
         assert said.whole == (wrong == 8)
         assert run.nfe == 1
-        fresh = model.run(model.cache()).prefill([*ids, *draft[:wrong]])
+        fresh = model.alone(model.run(model.cache()).prefill([*ids, *draft[:wrong]]))
         torch.testing.assert_close(rows[wrong : wrong + 1], fresh, rtol=1e-4, atol=1e-4)
         canvas = model.canvas(wrong)
-        causal(run, canvas, rows, spoiled, model.spec)
+        model.alone(causal(run, canvas, rows, spoiled, model.spec))
         assert [placed.token for placed in canvas.placed] == draft[:wrong]
 
 
@@ -206,16 +212,16 @@ def test_any_deadline_gives_the_front_of_a_state(filler, strategy):
 def test_a_stop_takes_at_most_one_forward(filler, monkeypatch):
     forwards = 0
     stop = StopToken()
-    real = Run.check
+    real = Decoder.forward
 
-    def check(run: Run, rows: int = 0, *, causal: bool = True) -> None:
+    def forward(*args, **options) -> torch.Tensor:
         nonlocal forwards
-        real(run, rows, causal=causal)
         forwards += 1
         if forwards == 3:
             stop.stop("superseded")
+        return real(*args, **options)
 
-    monkeypatch.setattr(Run, "check", check)
+    monkeypatch.setattr(Decoder, "forward", forward)
     request = FillRequest(prefix=PREFIX * 20, suffix=SUFFIX, max_tokens=60)
     answer = filler.fill(request, deadline=FOREVER, stop=stop)
     assert answer.finish_reason == "superseded"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from midfill_engine.device.choose import memory_dtype
 from midfill_engine.models import decoder as decoders
 from midfill_engine.models.checkpoint import Checkpoint
-from midfill_engine.models.decoder import Decoder, load_decoder
+from midfill_engine.models.decoder import Decoder, Lane, load_decoder
 from midfill_engine.models.registry import family_of
 from tests import tiny
 
@@ -162,6 +163,34 @@ def test_int8_rows_say_the_same_in_any_company(int8_decoder, pieces, width):
         assert torch.equal(together, alone)
     else:  # the order of float32 sums may differ
         torch.testing.assert_close(together, alone, rtol=2e-2, atol=2e-2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 70), st.integers(1, 40), st.integers(0, 40)), max_size=5),
+    st.integers(0, 3),
+)
+def test_int8_lanes_say_together_what_each_says_alone(int8_decoder, pieces, within):
+    """Bit by bit, whatever the others are: causal rows, blocks, rows within a text."""
+    draw = torch.Generator().manual_seed(len(pieces))
+    lanes = []
+    for number, (context, rows, opened) in enumerate([(33, 5, 0), *pieces]):
+        cache = int8_decoder.new_cache()
+        if context:
+            int8_decoder.forward(torch.randint(0, 260, (context,), generator=draw), cache, 0)
+        ids = torch.randint(0, 260, (rows,), generator=draw)
+        end = context + rows if number < within else None
+        lanes.append(Lane(ids, cache, context, min(opened, rows) if end is None else 0, end))
+    alone = [replace(lane, cache=lane.cache.copy()) for lane in lanes]
+    want = [int8_decoder.forward_lanes([lane])[0] for lane in alone]
+    got = int8_decoder.forward_lanes(lanes)
+    for of_all, of_one, lane, twin in zip(got, want, lanes, alone, strict=True):
+        assert torch.equal(of_all, of_one)
+        assert torch.equal(lane.cache.layer(1), twin.cache.layer(1))
+
+
+def test_lanes_share_forwards_where_rows_do_not_depend_on_their_company(decoder, int8_decoder):
+    assert (decoder.lanes, int8_decoder.lanes) == (1, decoders.MOST_LANES)
 
 
 @pytest.mark.parametrize("form", ["bfloat16", "float16", "int8", "int4"])
