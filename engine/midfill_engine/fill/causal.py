@@ -26,6 +26,8 @@ from midfill_engine.wire import FinishReason
 #: A draft goes on while all of it together is at least so probable: what is behind a refused token
 #: is lost, and so is the block drafted behind it.
 LIKELY = 0.1
+#: How many tokens before a place say whether another is like it.
+FAR_BACK = 8
 #: With no time to verify a draft, what is together at least this probable is taken as it stands.
 HURRIED = 0.5
 
@@ -77,6 +79,7 @@ def causal(
     draft: Sequence[int],
     spec: DiffusionSpec,
     *,
+    before: Sequence[int] = (),
     earlier: Sequence[int] = (),
     tolerance: float = 1.0,
     width: int = 0,
@@ -89,9 +92,11 @@ def causal(
     hidden
         ``(1 + len(draft) + width, hidden)``: the row that predicts the middle's first token, the
         rows of ``draft``, and ``width`` masks behind it.
+    before
+        The last tokens of the prefix.
     earlier
-        The middle that was written before the last keystroke: what of it may still be true is a
-        draft where the masks have none.
+        The middle that was written before the last keystroke. Where the masks have no draft, what
+        of it may still be true is one, or what stands in the context behind a place like this.
     tolerance
         See `decode.table.Verify`.
     width
@@ -125,7 +130,10 @@ def causal(
         if canvas.room == 0:
             return "length"
         likely = _likely(guesses)
-        draft = [guess.token for guess in likely] or realigned(earlier, canvas.placed)[:width]
+        draft = [guess.token for guess in likely]
+        if width and not draft:
+            place = [*before, *(placed.token for placed in canvas.placed)]
+            draft = repeated(earlier, place)[:width] or repeated(run.cache.ids, place)[: width // 2]
         draft = draft[: canvas.room - 1]
         if run.last_chance(1 + len(draft) + width):
             # No time to verify: what was likely as a whole is the best that there is.
@@ -134,23 +142,23 @@ def causal(
         hidden = yield from run.step([said.follower.token, *draft], block)
 
 
-def realigned(earlier: Sequence[int], placed: Sequence[Placed]) -> list[int]:
-    """What ``earlier`` goes on with behind the place where ``placed`` has come to.
+def repeated(written: Sequence[int], place: Sequence[int]) -> list[int]:
+    """What followed in ``written`` where it went as it goes at the end of ``place``.
 
     That is where most of the last tokens agree: two of them, or the last one if it stands there
-    once only.
+    once only. Of several such places it is the last. (Prompt lookup: Saxena 2023.)
     """
-    last = [p.token for p in placed[-8:]]
-    places = [n for n, token in enumerate(earlier) if token == last[-1]]
+    last = list(place[: -FAR_BACK - 1 : -1])
 
-    def agreeing(place: int) -> int:
-        back = zip(reversed(earlier[: place + 1]), reversed(last), strict=False)
+    def agreeing(end: int) -> int:
+        back = zip(reversed(written[max(end - FAR_BACK, 0) : end]), last, strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], back))
 
-    best = max(places, key=agreeing, default=None)
-    if best is None or (len(places) > 1 and agreeing(best) < 2):
+    ends = [n for n, token in enumerate(written, 1) if token in last[:1]]
+    best = max(reversed(ends), key=agreeing, default=0)
+    if not best or (len(ends) > 1 and agreeing(best) < 2):
         return []
-    return list(earlier[best + 1 :])
+    return list(written[best:])
 
 
 def _guesses(stats: RowStats, start: int, spec: DiffusionSpec) -> list[Placed]:

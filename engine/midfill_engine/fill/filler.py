@@ -32,7 +32,7 @@ from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.agreement import Agreement
 from midfill_engine.fill.canvas import Canvas, stops_of
-from midfill_engine.fill.causal import causal, verify
+from midfill_engine.fill.causal import FAR_BACK, causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise
 from midfill_engine.fill.ending import end_with_a_line
@@ -74,6 +74,7 @@ class _Work:
     width: int = 0
     started: float = field(default_factory=time.perf_counter)
     prompt: int = 0
+    before: list[int] = field(default_factory=list)
     prefilled: float | None = None
     completion: int = 0
     middles: dict[int, Middle] = field(default_factory=dict)
@@ -242,6 +243,7 @@ class Filler:
         )
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
+        work.before = placement.ids[: placement.prefix_end][-FAR_BACK:]
         draft = encode(request.draft)[: request.max_tokens]
         rows = yield from run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
         last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
@@ -376,6 +378,7 @@ class Filler:
                 rows,
                 draft,
                 spec,
+                before=work.before,
                 # With a tolerance the answer would depend on the one before.
                 earlier=run.cache.middle if strategy.tolerance >= 1 else (),
                 tolerance=strategy.tolerance,

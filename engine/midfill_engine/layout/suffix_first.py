@@ -33,10 +33,13 @@ class Placement:
         The context; its last row predicts the first token of the middle.
     far
         The text of the far suffix: given back as ``anchor`` it keeps its place.
+    prefix_end
+        How many of ``ids`` there are up to the cursor.
     """
 
     ids: list[int]
     far: str
+    prefix_end: int
 
 
 def place(
@@ -74,7 +77,8 @@ def place(
     front = _snippets(spec, encode, snippets, int(room * SNIPPETS_SHARE))
     front += [spec.suffix_id, *encode(far)[: int(room * SUFFIX_SHARE)]]
     body = fit(encode(prefix), room - len(front) - len(head) - len(tail))
-    return Placement([*front, *head, *body, *tail], far)
+    upto = [*front, *head, *body]
+    return Placement([*upto, *tail], far, len(upto))
 
 
 def _snippets(

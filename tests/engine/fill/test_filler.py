@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats
-from midfill_engine.fill.causal import causal, realigned, verify
+from midfill_engine.fill.causal import causal, repeated, verify
 from midfill_engine.fill.filler import Filler
 from midfill_engine.fill.steps import Steps
 from midfill_engine.hole import Placed
@@ -136,13 +136,19 @@ def test_an_earlier_middle_is_taken_up_where_it_goes_on():
     earlier = [10, 11, 12, 13, 12, 14]
 
     def behind(*tokens: int) -> list[int]:
-        return realigned(earlier, [Placed(token, 1.0) for token in tokens])
+        return repeated(earlier, tokens)
 
     assert behind(11) == [12, 13, 12, 14]
     assert behind(99, 13) == [12, 14]
     assert behind(12) == []  # it stands there twice
     assert behind(13, 12) == [14]
     assert behind(14) == behind(98) == []
+
+
+def test_what_stands_behind_a_place_like_this_is_a_draft():
+    assert repeated([7, 1, 2, 3, 9, 1, 2, 4, 1, 5], [8, 1, 2]) == [4, 1, 5]  # the last of two
+    assert repeated([7, 1, 2, 3, 9, 1, 2, 4], [7, 1, 2]) == [3, 9, 1, 2, 4]  # more of it agrees
+    assert repeated([1, 2, 3], []) == repeated([], [1]) == []
 
 
 def test_an_answer_is_the_same_with_and_without_an_earlier_one(tmp_path):
