@@ -1,6 +1,6 @@
-"""How cost grows on the CPU: with context, middle, open documents, candidates; and lateness.
+"""How cost grows on the CPU: with context, middle, open documents, candidates, editors; lateness.
 
-    python benchmarks/growth.py [--parts context middle sessions candidates budgets] [--out FILE]
+    python benchmarks/growth.py [--parts context middle sessions …] [--out FILE]
 
 The end marker is forbidden here, so that middles become long; what begins to write the text that
 follows is cut off all the same, so what is left is noted beside what was asked. Only ``context``
@@ -12,6 +12,7 @@ not the answer.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import time
 from collections.abc import Iterable
@@ -30,6 +31,7 @@ from typing_places import BEFORE, FILES, percentile
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.fill.filler import Filler
 from midfill_engine.models.decoder import Decoder
+from midfill_engine.service.engine import Engine
 from midfill_engine.settings import EngineSettings, share_cores
 from midfill_engine.wire import Fill, FillRequest
 
@@ -37,6 +39,7 @@ CONTEXTS = (512, 1024, 2048, 4096, 8192)
 MIDDLES = (8, 16, 32, 64, 128, 256)
 SESSIONS = (1, 2, 4, 8, 16)
 CANDIDATES = (1, 2, 3, 4)
+CROWDS = (1, 2, 4)
 STRATEGIES = ("balanced", "autoregressive")
 BUDGETS_MS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 #: Context of a document that takes turns with others, in tokens.
@@ -55,16 +58,20 @@ class Typist:
         self._start, self._cursor = start, start + before
         self._suffix = TEXT[self._cursor + 200 :][: tokens * 4 - before]
 
-    def ask(self, budget_ms: float | None = None, **wanted: Any) -> Fill:
-        """The fill behind one more character."""
+    def request(self, **wanted: Any) -> FillRequest:
+        """What is asked behind one more character."""
         self._cursor += 1
-        request = FillRequest(
+        return FillRequest(
             TEXT[self._start : self._cursor],
             self._suffix,
             session=self._session,
             **{"max_tokens": 16, "strategy": f"steps:{STEPS}", "allow_empty": False} | wanted,
         )
-        return self._filler.fill(request, deadline=Deadline.after_ms(budget_ms), stop=StopToken())
+
+    def ask(self, budget_ms: float | None = None, **wanted: Any) -> Fill:
+        """The fill behind one more character."""
+        deadline, request = Deadline.after_ms(budget_ms), self.request(**wanted)
+        return self._filler.fill(request, deadline=deadline, stop=StopToken())
 
 
 def of_context(filler: Filler, runs: int) -> list[dict[str, Any]]:
@@ -184,6 +191,53 @@ def of_budgets(filler: Filler, runs: int) -> list[dict[str, Any]]:
     return rows
 
 
+def of_crowd(filler: Filler, runs: int) -> list[dict[str, Any]]:
+    """Warm requests of several editors at the same moment; then one beside a cold context."""
+    return asyncio.run(_crowd(filler, runs))
+
+
+async def _crowd(filler: Filler, runs: int) -> list[dict[str, Any]]:
+    engine = Engine(EngineSettings(), lambda *_: filler)
+    await engine.start()
+    await engine.loaded()
+    typists = [Typist(filler, SESSION_TOKENS, f"crowd {n}", n * 400) for n in range(max(CROWDS))]
+
+    async def times(some: list[Typist]) -> list[float]:
+        fills = await asyncio.gather(*(engine.fill(typist.request()) for typist in some))
+        return sorted(fill.total_ms for fill in fills)
+
+    async def beside_cold() -> float:
+        """A warm key while another document, asked about a moment before, is read."""
+        filler.forget("cold")
+        cold = Typist(filler, SESSION_TOKENS, "cold", 5000).request()
+        reading = asyncio.create_task(engine.fill(cold))
+        await asyncio.sleep(0.1)
+        [ms] = await times(typists[:1])
+        await reading
+        return ms
+
+    def summary(kind: str, found: list[list[float]]) -> dict[str, float]:
+        return {
+            f"{kind}_mean_ms": round(median(sum(ms) / len(ms) for ms in found), 1),
+            f"{kind}_last_ms": round(median(ms[-1] for ms in found), 1),
+        }
+
+    rows: list[dict[str, Any]] = []
+    await times(typists)
+    for count in (*CROWDS, 0):
+        shared, apart = [], []
+        for _ in range(runs):
+            shared.append(await times(typists[:count]) if count else [await beside_cold()])
+            with one_lane():
+                apart.append(await times(typists[:count]) if count else [await beside_cold()])
+        name = {"editors": count} if count else {"beside": "cold"}
+        rows.append(name | summary("shared", shared) | summary("apart", apart))
+    await engine.close()
+    for n in range(len(typists)):
+        filler.forget(f"crowd {n}")
+    return rows
+
+
 def one_lane() -> AbstractContextManager[object]:
     """Inside, no forward is shared."""
     return patch.object(Decoder, "lanes", 1)
@@ -200,6 +254,7 @@ PARTS = {
     "middle": of_middle,
     "sessions": of_sessions,
     "candidates": of_candidates,
+    "crowd": of_crowd,
     "budgets": of_budgets,
 }
 
@@ -234,6 +289,14 @@ def plots(result: dict[str, Any]) -> Iterable[tuple[str, Chart]]:
     if rows := result.get("sessions"):
         lines = [line("a request in turn", rows, "sessions", "ms")]
         yield "growth-sessions", Chart("documents in turn", "ms a request", lines)
+    if rows := [row for row in result.get("crowd", []) if "editors" in row]:
+        lines = [
+            line("last, in turn", rows, "editors", "apart_last_ms"),
+            line("mean, in turn", rows, "editors", "apart_mean_ms"),
+            line("last, sharing", rows, "editors", "shared_last_ms"),
+            line("mean, sharing", rows, "editors", "shared_mean_ms"),
+        ]
+        yield "growth-crowd", Chart("editors that ask at once", "ms a request", lines)
     if rows := result.get("candidates"):
         lines = [
             line("each for itself", rows, "candidates", "apart_ms"),

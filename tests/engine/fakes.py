@@ -26,10 +26,26 @@ INFO = ModelInfo(
 
 
 @dataclass
+class Going:
+    """A request that runs, and how many tokens of it are there."""
+
+    request: FillRequest
+    deadline: Deadline
+    stop: StopToken
+    on_draft: Callable[[Draft], None] | None
+    done: Callable[[Fill | Exception], None]
+    placed: int = 0
+
+    def over(self) -> str | None:
+        return self.stop.reason or ("deadline" if self.deadline.passed() else None)
+
+
+@dataclass
 class ScriptedFiller:
     """Commits one token a step, left to right.
 
     With ``gated``, each step waits for a permit of `permit`: a test decides how far a fill gets.
+    Up to ``lanes`` requests share a step.
     ``error`` fails every request; the worker's probe after it only when ``dead``.
     ``started`` is released when a fill begins, so that a test need not guess.
     """
@@ -38,6 +54,7 @@ class ScriptedFiller:
     gated: bool = False
     error: Exception | None = None
     dead: bool = False
+    lanes: int = 1
     info: ModelInfo = INFO
     permit: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     started: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -45,44 +62,55 @@ class ScriptedFiller:
     forgotten: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     steps: int = 0
+    going: list[Going] = field(default_factory=list)
 
-    def fill(
+    def fill(self, request: FillRequest, *, deadline: Deadline, stop: StopToken) -> Fill:
+        if self.dead and self.error is not None:
+            raise self.error
+        done = 0 if request == PROBE else len(self.tokens)
+        return self._fill(request, "end", done)
+
+    def start(
         self,
         request: FillRequest,
         *,
         deadline: Deadline,
         stop: StopToken,
         on_draft: Callable[[Draft], None] | None = None,
-    ) -> Fill:
-        if request == PROBE and not self.dead:
-            return self._fill(request, "end", 0)
+        done: Callable[[Fill | Exception], None],
+    ) -> None:
         self.requests.append(request)
         self.started.release()
         if self.error is not None:
-            raise self.error
-        reason, done = "end", 0
-        while done < len(self.tokens):
-            reason = self._wait(deadline, stop)
-            if reason != "end":
-                break
-            done += 1
-            self.steps += 1
-            if on_draft is not None:
-                on_draft(Draft(done, self._state(done)))
+            done(self.error)
+        else:
+            self.going.append(Going(request, deadline, stop, on_draft, done))
+
+    def round(self) -> None:
+        for one in self.going[:]:
+            if reason := one.over():
+                self._end(one, reason)
+        if not self.going or (self.gated and not self.permit.acquire(timeout=0.002)):
+            return
+        self.steps += 1
+        for one in self.going[:]:
+            one.placed += 1
+            if one.on_draft is not None:
+                one.on_draft(Draft(one.placed, self._state(one.placed)))
+            if one.placed == len(self.tokens):
+                self._end(one, "end")
+
+    def _end(self, one: Going, reason: str) -> None:
+        self.going.remove(one)
         self.reasons.append(reason)
-        return self._fill(request, reason, done)
+        try:
+            outcome: Fill | Exception = self._fill(one.request, reason, one.placed)
+        except Exception as error:  # noqa: BLE001  (as a filler does)
+            outcome = error
+        one.done(outcome)
 
     def forget(self, session: str) -> None:
         self.forgotten.append(session)
-
-    def _wait(self, deadline: Deadline, stop: StopToken) -> str:
-        while True:
-            if stop.reason is not None:
-                return stop.reason
-            if deadline.passed():
-                return "deadline"
-            if not self.gated or self.permit.acquire(timeout=0.002):
-                return "end"
 
     def _state(self, done: int) -> tuple[Token, ...]:
         return tuple(

@@ -52,7 +52,8 @@ class Sessions:
     new
         Makes the memory of a new session.
     budget_bytes
-        What all of them together may hold; the one in use is never evicted.
+        What all of them together may hold; the one used last is never evicted, and one that is
+        evicted while a request runs over it is gone after that request.
     """
 
     def __init__(self, new: Callable[[], KVCache], budget_bytes: int) -> None:

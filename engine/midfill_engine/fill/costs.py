@@ -7,7 +7,10 @@ by which `fill.governor` chooses widths.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from typing import Literal
 
+#: Causal rows alone, an open block behind them, or the rows of several sequences.
+Kind = Literal["causal", "open", "shared"]
 #: Forwards of each size that are remembered.
 REMEMBERED = 8
 
@@ -20,24 +23,29 @@ class Costs:
     """
 
     def __init__(self) -> None:
-        self._recent: dict[tuple[bool, int], deque[tuple[int, float]]] = defaultdict(
+        self._recent: dict[tuple[Kind, int], deque[tuple[int, float]]] = defaultdict(
             lambda: deque(maxlen=REMEMBERED)
         )
 
-    def add(self, rows: int, ms: float, *, causal: bool) -> None:
+    def add(self, rows: int, ms: float, kind: Kind) -> None:
         """Remember that ``rows`` rows took ``ms``."""
-        self._recent[_key(rows, causal)].append((rows, ms))
+        self._recent[_key(rows, kind)].append((rows, ms))
 
-    def expected(self, rows: int, *, causal: bool) -> float:
+    def expected(self, rows: int, kind: Kind) -> float:
         """Milliseconds to expect; 0 where nothing is known."""
-        return min((ms for _, ms in self._recent[_key(rows, causal)]), default=0.0)
+        return min((ms for _, ms in self._recent[_key(rows, kind)]), default=0.0)
 
     def line(self) -> tuple[float, float] | None:
         """Milliseconds of a forward and of each of its rows; ``None`` before two sizes are known.
 
-        A least-squares line through the cheapest recent forward of each size.
+        A least-squares line through the cheapest recent forward of each size; those that several
+        sequences shared left out, for each of them has a context of its own to look at.
         """
-        points = [min(recent, key=lambda p: p[1]) for recent in self._recent.values() if recent]
+        points = [
+            min(recent, key=lambda p: p[1])
+            for (kind, _), recent in self._recent.items()
+            if recent and kind != "shared"
+        ]
         if len({rows for rows, _ in points}) < 2:
             return None
         mean_rows = sum(rows for rows, _ in points) / len(points)
@@ -46,12 +54,12 @@ class Costs:
         slope = sum((rows - mean_rows) * (ms - mean_ms) for rows, ms in points) / spread
         return max(mean_ms - slope * mean_rows, 0.0), max(slope, 0.0)
 
-    def doubt(self, rows: int, *, causal: bool) -> None:
+    def doubt(self, rows: int, kind: Kind) -> None:
         """Forget the oldest measurement: an expectation that forbids forwards must fade."""
-        recent = self._recent[_key(rows, causal)]
+        recent = self._recent[_key(rows, kind)]
         if recent:
             recent.popleft()
 
 
-def _key(rows: int, causal: bool) -> tuple[bool, int]:
-    return causal, rows.bit_length()
+def _key(rows: int, kind: Kind) -> tuple[Kind, int]:
+    return kind, rows.bit_length()

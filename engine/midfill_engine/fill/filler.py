@@ -39,7 +39,7 @@ from midfill_engine.fill.ending import end_with_a_line
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
 from midfill_engine.fill.run import Run, Sampler
-from midfill_engine.fill.steps import Halted, Steps, alone, together
+from midfill_engine.fill.steps import Halted, Rounds, Steps, Task, alone, together
 from midfill_engine.layout import in_place
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.checkpoint import Checkpoint
@@ -101,6 +101,7 @@ class Filler:
         self._options = in_place or InPlaceOptions()
         self._sessions = Sessions(decoder.new_cache, cache_bytes)
         self._costs = Costs()
+        self._rounds = Rounds(decoder, self._costs)
         self._bias = output_bias(
             decoder.config.vocab_size,
             tokenizer.size,
@@ -174,6 +175,33 @@ class Filler:
     def forget(self, session: str) -> None:
         """Drop the context cache of ``session``."""
         self._sessions.forget(session)
+
+    @property
+    def lanes(self) -> int:
+        """How many requests may run side by side."""
+        return self._decoder.lanes
+
+    def start(
+        self,
+        request: FillRequest,
+        *,
+        deadline: Deadline,
+        stop: StopToken,
+        on_draft: Callable[[Draft], None] | None = None,
+        done: Callable[[Fill | Exception], None],
+    ) -> None:
+        """Answer ``request`` in the rounds that follow, beside others of other sessions.
+
+        Parameters
+        ----------
+        done
+            Called with what `fill` would return or raise, during a round or at once.
+        """
+        self._rounds.start(Task(self._steps(request, deadline, on_draft), deadline, stop, done))
+
+    def round(self) -> None:
+        """One forward of those that run, as many of them as are worth sharing it."""
+        self._rounds.round()
 
     def fill(
         self,

@@ -19,10 +19,8 @@ VERIFIED = 4
 #: How often the next token of a draft is right, given that those before it are: a guess that fits
 #: what held-out cuts gave (docs/decisions/0006-presets-verify-what-they-draft.md).
 ACCEPTED = 0.7
-#: Rows that share a forward while costs are not known yet.
-SHARED = 32
-#: A shared forward takes at most so many times what one of no rows would.
-LONGER = 3
+#: Rows that join the forward of another request while costs are not known yet.
+JOINING = 16
 
 
 def draft_width(costs: Costs, widths: Sequence[int], device: str) -> int:
@@ -52,10 +50,14 @@ def tokens(width: int) -> float:
     return sum(ACCEPTED**n for n in range(width))
 
 
-def shared_rows(costs: Costs) -> int:
-    """Rows up to which requests share a forward: they save its fixed cost and wait for its rows."""
+def joining_rows(costs: Costs) -> int:
+    """How many rows of others should at most join the forward of a request.
+
+    As many as cost what the forward costs without any: with more, those who join would save little
+    and make each other wait for all their rows.
+    """
     line = costs.line()
     if line is None:
-        return SHARED
+        return JOINING
     forward, row = line
-    return round((LONGER - 1) * forward / max(row, 1e-6))
+    return int(forward / max(row, 1e-6))

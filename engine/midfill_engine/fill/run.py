@@ -16,7 +16,7 @@ from torch import Tensor
 from midfill_engine.cache.keystroke import KeystrokeCache
 from midfill_engine.deadline import Deadline
 from midfill_engine.decode.rows import RowStats, read_back, row_stats
-from midfill_engine.fill.costs import Costs
+from midfill_engine.fill.costs import Costs, Kind
 from midfill_engine.fill.steps import Step, Steps
 from midfill_engine.models.decoder import Decoder, Lane
 
@@ -82,11 +82,11 @@ class Run:
         chunk = CHUNK_ROWS[self.decoder.device.type]
         self.cache.kv.reserve(len(rows) + BLOCK_ROOM)
         while len(rows) - start > chunk and start + chunk < len(ids):
-            yield from self._append(rows[start : start + chunk])
+            yield from self._append(rows[start : start + chunk], reads=True)
             start += chunk
         most = STEP_ROWS.get(self.decoder.device.type)
         if most and start < len(ids) - 1 and len(rows) + len(block) - start > most:
-            yield from self._append(rows[start : len(ids) - 1])
+            yield from self._append(rows[start : len(ids) - 1], reads=True)
             start = len(ids) - 1
         hidden = yield from self._append(rows[start:], block)
         self.nfe += bool(draft or block)
@@ -134,18 +134,18 @@ class Run:
 
     def last_chance(self, rows: int) -> bool:
         """Whether the deadline leaves no time for one more block of ``rows``."""
-        expected = self.costs.expected(rows + self.beside, causal=False)
-        return self.deadline.left_ms() <= expected
+        kind: Kind = "shared" if self.beside else "open"
+        return self.deadline.left_ms() <= self.costs.expected(rows + self.beside, kind)
 
-    def _append(self, causal: Ids, block: Ids = ()) -> Steps[Tensor]:
+    def _append(self, causal: Ids, block: Ids = (), *, reads: bool = False) -> Steps[Tensor]:
         rows = self._rows([*causal, *block])
         lane = Lane(rows, self.cache.kv, len(self.cache.ids), open_rows=len(block))
-        hidden = yield from self._forward(lane)
+        hidden = yield from self._forward(lane, reads=reads)
         self.cache.ids.extend(causal)
         return hidden
 
-    def _forward(self, lane: Lane) -> Steps[Tensor]:
-        step = Step(lane)
+    def _forward(self, lane: Lane, *, reads: bool = False) -> Steps[Tensor]:
+        step = Step(lane, reads)
         yield [step]
         self.beside = step.beside
         return step.hidden

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from torch import Tensor
 
 from midfill_engine.deadline import Deadline, StopToken
-from midfill_engine.fill.costs import Costs
-from midfill_engine.fill.governor import shared_rows
+from midfill_engine.fill.costs import Costs, Kind
+from midfill_engine.fill.governor import joining_rows
 from midfill_engine.models.decoder import Decoder, Lane
 from midfill_engine.wire import FinishReason
 
@@ -42,6 +42,8 @@ class Step:
 
     Attributes
     ----------
+    reads
+        Whether nothing is looked for but the context brought up: a chunk of a prefill.
     hidden
         ``(rows, hidden)``, once they have run. On a GPU the next forward may overwrite it.
     beside
@@ -49,6 +51,7 @@ class Step:
     """
 
     lane: Lane
+    reads: bool = False
     hidden: Tensor = field(init=False)
     beside: int = field(default=0, init=False)
 
@@ -103,14 +106,24 @@ class Task(Generic[T]):
         """Rows that it wants to run next."""
         return sum(step.rows for step in self.wanted)
 
+    @property
+    def reads(self) -> bool:
+        """Whether it is still reading its context."""
+        return all(step.reads for step in self.wanted)
+
 
 class Rounds:
-    """The requests that run, one forward after the other."""
+    """The requests that run, one forward after the other.
+
+    Those that read a context and those that write take turns, each in order of arrival: a long
+    context delays nobody's next token by more than a chunk. Who can do so cheaply joins.
+    """
 
     def __init__(self, decoder: Decoder | GraphDecoder, costs: Costs) -> None:
         self._decoder = decoder
         self._costs = costs
         self._going: list[Task[Any]] = []
+        self._read = False
 
     def __len__(self) -> int:
         """How many run."""
@@ -122,41 +135,43 @@ class Rounds:
         self._go_on(task)
 
     def round(self) -> None:
-        """One forward of those that waited longest, after which each of them goes on.
+        """One forward, after which those whose it was go on.
 
-        Stop flags are looked at in every round, a deadline when its request is about to run.
+        Those that are stopped or late end here, whether or not it is their turn; so does who would
+        be late after this forward.
         """
         for task in self._going[:]:
-            if task.stop.reason is not None:
-                self._raise(task, Halted(task.stop.reason))
-        chosen = self._chosen()
+            reason = task.stop.reason or ("deadline" if task.deadline.passed() else None)
+            if reason is not None:
+                self._raise(task, Halted(reason))
+        chosen = self._chosen() if self._going else []
         rows = sum(task.rows for task in chosen)
-        causal = all(step.causal for task in chosen for step in task.wanted)
-        expected = self._costs.expected(rows, causal=causal)
+        kind = _kind([step for task in chosen for step in task.wanted])
+        expected = self._costs.expected(rows, kind)
         for task in chosen[:]:
             if task.deadline.left_ms() <= expected:
-                self._costs.doubt(rows, causal=causal)
+                self._costs.doubt(rows, kind)
                 self._raise(task, Halted("deadline"))
                 chosen.remove(task)
-        self._going = [task for task in self._going if task not in chosen] + chosen
         if chosen:
             self._run(chosen)
 
     def _chosen(self) -> list[Task[Any]]:
-        """The first that waits, and those behind it that may share its forward."""
-        chosen, lanes, rows = list[Task[Any]](), 0, 0
-        most = shared_rows(self._costs)
-        for task in self._going:
-            lanes, rows = lanes + len(task.wanted), rows + task.rows
-            if chosen and (lanes > self._decoder.lanes or rows > most):
-                break
-            chosen.append(task)
+        """The one whose turn it is, and those that join it."""
+        [first, *others] = sorted(self._going, key=lambda task: task.reads == self._read)
+        self._read = first.reads
+        chosen, lanes, joined = [first], len(first.wanted), 0
+        most = joining_rows(self._costs)
+        for task in others:
+            fits = lanes + len(task.wanted) <= self._decoder.lanes and joined + task.rows <= most
+            if fits:
+                chosen.append(task)
+                lanes, joined = lanes + len(task.wanted), joined + task.rows
         return chosen
 
     def _run(self, tasks: list[Task[Any]]) -> None:
         steps = [step for task in tasks for step in task.wanted]
         rows = sum(step.rows for step in steps)
-        causal = all(step.causal for step in steps)
         began = time.perf_counter()
         try:
             hidden = self._decoder.forward_lanes([step.lane for step in steps])
@@ -172,7 +187,7 @@ class Rounds:
         for task in tasks:
             self._go_on(task)
         # Statistics included: on a GPU a forward has run only when something of it was read back.
-        self._costs.add(rows, (time.perf_counter() - began) * 1000, causal=causal)
+        self._costs.add(rows, (time.perf_counter() - began) * 1000, _kind(steps))
 
     def _go_on(self, task: Task[Any]) -> None:
         self._resume(task, lambda: next(task.steps))
@@ -191,6 +206,13 @@ class Rounds:
             return
         self._going.remove(task)
         task.done(outcome)
+
+
+def _kind(steps: Sequence[Step]) -> Kind:
+    """What the forward of ``steps`` is like, as to its cost."""
+    if len(steps) > 1:
+        return "shared"
+    return "causal" if all(step.causal for step in steps) else "open"
 
 
 def alone(

@@ -147,7 +147,7 @@ class Engine:
             done=lambda outcome: _call(loop, self._on_done, answer, outcome),
             stop=stop or StopToken(),
             on_draft=on_draft and (lambda draft: _call(loop, on_draft, draft)),
-            lane=request.session if supersedes else "",
+            owner=request.session if supersedes else "",
         )
         self._mailbox.put(job)
         try:

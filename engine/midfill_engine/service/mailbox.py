@@ -1,7 +1,7 @@
 """Jobs that wait for the device: bounded, fair between sessions, a session's newest wins.
 
-Owns the order and who displaces whom. Does not know how a job runs, nor asyncio, nor HTTP. The
-asyncio side puts, the inference thread takes.
+Owns the order, who displaces whom and who may run beside whom. Does not know how a job runs, nor
+asyncio, nor HTTP. The asyncio side puts, the inference thread takes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Job:
 
     ``done`` is called once, from any thread, unless the job is withdrawn before it runs;
     ``on_draft`` is called from the inference thread.
-    ``lane`` is the session in which a newer job takes the place of this one; empty: none does.
+    ``owner`` is whose newer job takes the place of this one; empty: nobody's does.
     """
 
     request: FillRequest
@@ -30,7 +30,7 @@ class Job:
     done: Callable[[Fill | BaseException], None]
     stop: StopToken = field(default_factory=StopToken)
     on_draft: Callable[[Draft], None] | None = None
-    lane: str = ""
+    owner: str = ""
     put_at: float = 0.0
 
     def ended(self, reason: StopReason) -> Fill:
@@ -40,11 +40,12 @@ class Job:
 
 
 class Mailbox:
-    """Waiting jobs and the running one, behind one condition variable.
+    """Waiting jobs and those that run, behind one condition variable.
 
-    Real jobs run in order of arrival, speculative ones when no real one waits. A real job ends
-    every older job of its lane and whatever speculative job is running, since the device is
-    better used for somebody who waits; a speculative job ends older speculative ones of its lane.
+    Real jobs run in order of arrival, speculative ones when no real one waits or runs. A real job
+    ends every older job of its owner and whatever speculative jobs are running, since the device is
+    better used for somebody who waits; a speculative job ends older speculative ones of its owner.
+    Jobs of one session never run beside one another: they share what is cached.
     """
 
     def __init__(self, capacity: int, clock: Clock = time.monotonic) -> None:
@@ -52,7 +53,7 @@ class Mailbox:
         self._clock = clock
         self._changed = threading.Condition()
         self._waiting: list[Job] = []
-        self._running: Job | None = None
+        self._running: list[Job] = []
         self._closed = False
 
     def __len__(self) -> int:
@@ -65,9 +66,14 @@ class Mailbox:
         return self._closed
 
     @property
+    def running(self) -> int:
+        """How many jobs run."""
+        return len(self._running)
+
+    @property
     def idle(self) -> bool:
         """Whether nothing runs or waits."""
-        return self._running is None and not self._waiting
+        return not self._running and not self._waiting
 
     def put(self, job: Job) -> None:
         """Queue ``job`` and displace what it makes stale.
@@ -85,8 +91,9 @@ class Mailbox:
             if room <= 0:
                 stale.append(self._least_wanted(job))
             self._waiting = [old for old in self._waiting if old not in stale]
-            if (running := self._running) is not None and _stops(job, running):
-                running.stop.stop("superseded")
+            for running in self._running:
+                if _stops(job, running):
+                    running.stop.stop("superseded")
             job.put_at = self._clock()
             self._waiting.append(job)
             self._changed.notify()
@@ -94,17 +101,27 @@ class Mailbox:
             old.stop.stop("superseded")
             old.done(old.ended("superseded"))
 
-    def take(self) -> Job | None:
-        """Wait for the next job; ``None`` once closed. Called by the inference thread only."""
+    def take(self, *, wait: bool = True) -> Job | None:
+        """The next job that may run; called by the inference thread only.
+
+        Parameters
+        ----------
+        wait
+            Until there is one; ``None`` then says that the mailbox was closed.
+        """
         with self._changed:
-            self._running = None
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            if self._closed:
-                return None
-            job = min(self._waiting, key=lambda waiting: waiting.request.speculative)
-            self._waiting.remove(job)
-            self._running = job
+            if wait:
+                self._changed.wait_for(lambda: self._next() or self._closed)
+            job = self._next()
+            if job is not None:
+                self._waiting.remove(job)
+                self._running.append(job)
             return job
+
+    def finished(self, job: Job) -> None:
+        """``job``, which was taken, runs no more; called by the inference thread only."""
+        with self._changed:
+            self._running.remove(job)
 
     def withdraw(self, job: Job) -> None:
         """Forget a waiting job whose asker has gone; one that runs ends at its stop flag."""
@@ -118,12 +135,23 @@ class Mailbox:
         with self._changed:
             self._closed = True
             left, self._waiting = self._waiting, []
-            if self._running is not None:
-                self._running.stop.stop("shutdown")
+            for running in self._running:
+                running.stop.stop("shutdown")
             self._changed.notify_all()
         for job in left:
             job.stop.stop("shutdown")
             job.done(job.ended("shutdown"))
+
+    def _next(self) -> Job | None:
+        """The first that may run beside those that do."""
+        busy = {running.request.session for running in self._running}
+        real = any(not running.request.speculative for running in self._running)
+        able = (
+            waiting
+            for waiting in self._waiting
+            if waiting.request.session not in busy and not (real and waiting.request.speculative)
+        )
+        return min(able, key=lambda waiting: waiting.request.speculative, default=None)
 
     def _least_wanted(self, job: Job) -> Job:
         """A speculative job that makes room for a real one."""
@@ -137,8 +165,8 @@ class Mailbox:
 
 
 def _displaces(new: Job, old: Job) -> bool:
-    same_lane = bool(new.lane) and new.lane == old.lane
-    return same_lane and (old.request.speculative or not new.request.speculative)
+    same_owner = bool(new.owner) and new.owner == old.owner
+    return same_owner and (old.request.speculative or not new.request.speculative)
 
 
 def _stops(new: Job, running: Job) -> bool:

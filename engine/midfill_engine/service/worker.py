@@ -1,4 +1,4 @@
-"""The inference thread: loads the model, then runs one job after the other, alone on the device.
+"""The inference thread: loads the model, then runs all jobs, alone on the device.
 
 Owns the thread and what is known of the model's state. Knows neither sockets nor asyncio nor
 HTTP: answers leave through the callbacks of a `Job`.
@@ -36,15 +36,26 @@ class FillerLike(Protocol):
     def info(self) -> ModelInfo:
         """What clients may know of the model."""
 
-    def fill(
+    @property
+    def lanes(self) -> int:
+        """How many requests may run side by side."""
+
+    def start(
         self,
         request: FillRequest,
         *,
         deadline: Deadline,
         stop: StopToken,
         on_draft: Callable[[Draft], None] | None = None,
-    ) -> Fill:
-        """Fill the middle; look at ``stop`` and ``deadline`` before every forward."""
+        done: Callable[[Fill | Exception], None],
+    ) -> None:
+        """Fill the middle in the rounds that follow, then call ``done``, possibly at once."""
+
+    def round(self) -> None:
+        """One forward; looks at stop flags and deadlines before it."""
+
+    def fill(self, request: FillRequest, *, deadline: Deadline, stop: StopToken) -> Fill:
+        """Fill the middle in forwards of its own."""
 
     def forget(self, session: str) -> None:
         """Drop what is cached for ``session``."""
@@ -93,10 +104,18 @@ class InferenceThread(threading.Thread):
         """Thread body; it ends when the mailbox is closed or the device works no more."""
         filler = self._loaded()
         self._on_loaded()
-        while filler is not None and (job := self._mailbox.take()) is not None:
-            job.done(self._answer(filler, job))
-            if self.model.broken:
-                self._mailbox.close()
+        while filler is not None and self._joined(filler):
+            filler.round()
+
+    def _joined(self, filler: FillerLike) -> bool:
+        """Start what may run beside what does, wait where nothing does; whether anything runs."""
+        mailbox = self._mailbox
+        while mailbox.running < filler.lanes:
+            job = mailbox.take(wait=not mailbox.running)
+            if job is None:
+                break
+            self._start(filler, job)
+        return mailbox.running > 0
 
     def _loaded(self) -> FillerLike | None:
         started = self._clock()
@@ -117,24 +136,35 @@ class InferenceThread(threading.Thread):
             raise MidfillError("The engine was ended while it loaded.")
         self.model = replace(self.model, progress=min(max(progress, 0.0), 1.0), message=message)
 
-    def _answer(self, filler: FillerLike, job: Job) -> Fill | BaseException:
+    def _start(self, filler: FillerLike, job: Job) -> None:
         queue_ms = (self._clock() - job.put_at) * 1000
+
+        def done(outcome: Fill | Exception) -> None:
+            job.done(self._answer(filler, job, outcome, queue_ms))
+            self._mailbox.finished(job)
+            if self.model.broken:
+                self._mailbox.close()
+
         if (reason := job.stop.reason) is not None:
-            return job.ended(reason)
-        try:
-            fill = filler.fill(
-                job.request, deadline=job.deadline, stop=job.stop, on_draft=job.on_draft
-            )
-        except MidfillError as error:
-            return error
-        except Exception as error:  # noqa: BLE001  (one bad request must not end the daemon)
-            log_defect(log, error)
-            self._recover(filler, job.request.session)
-            return InternalError(
-                f"The engine failed on this request ({type(error).__name__}).",
-                "It goes on with the next one; its log has the place.",
-            )
-        return replace(fill, queue_ms=queue_ms, total_ms=fill.total_ms + queue_ms)
+            done(job.ended(reason))
+            return
+        filler.start(
+            job.request, deadline=job.deadline, stop=job.stop, on_draft=job.on_draft, done=done
+        )
+
+    def _answer(
+        self, filler: FillerLike, job: Job, outcome: Fill | Exception, queue_ms: float
+    ) -> Fill | MidfillError:
+        if isinstance(outcome, Fill):
+            return replace(outcome, queue_ms=queue_ms, total_ms=outcome.total_ms + queue_ms)
+        if isinstance(outcome, MidfillError):
+            return outcome
+        log_defect(log, outcome)
+        self._recover(filler, job.request.session)
+        return InternalError(
+            f"The engine failed on this request ({type(outcome).__name__}).",
+            "It goes on with the next one; its log has the place.",
+        )
 
     def _recover(self, filler: FillerLike, session: str) -> None:
         """After a defect, see whether it was the request or the device.

@@ -14,7 +14,7 @@ def costs(forward: float, row: float) -> Costs:
     known = Costs()
     for rows in (12, 20, 32):
         for noise in (0, 7):
-            known.add(rows, forward + row * rows + noise, causal=rows == 32)
+            known.add(rows, forward + row * rows + noise, "causal" if rows == 32 else "open")
     return known
 
 
@@ -41,8 +41,8 @@ def test_a_wider_draft_is_worth_more_but_less_and_less():
 def test_costs_of_two_sizes_are_a_line():
     known = Costs()
     assert known.line() is None
-    known.add(10, 30, causal=False)
-    known.add(10, 40, causal=False)
+    known.add(10, 30, "open")
+    known.add(10, 40, "open")
     assert known.line() is None
-    known.add(30, 70, causal=True)
+    known.add(30, 70, "causal")
     assert known.line() == pytest.approx((10, 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from midfill_engine.fill.filler import Filler
 from midfill_engine.fill.steps import Halted, Rounds, Step, Steps, Task, alone, together
 from midfill_engine.models.decoder import Decoder, Lane
 from midfill_engine.settings import EngineSettings
-from midfill_engine.wire import STRATEGIES, Fill, FillRequest
+from midfill_engine.wire import STRATEGIES, Draft, Fill, FillRequest
 
 FOREVER = Deadline.after_ms(None)
 TEXT = "def f(a, b):\n    return a + b\n\nprint(f(1, 2))\nx = [n for n in range(9)]\n"
@@ -93,37 +94,51 @@ def test_who_comes_later_joins_at_the_next_forward():
     assert (first, second) == ([[1, 2, 3]], [[7, 8, 9]])
 
 
-def test_where_not_all_fit_they_take_turns():
+def costing(forward: float, row: float) -> Costs:
+    costs = Costs()
+    for rows in (1, 16):
+        costs.add(rows, forward + row * rows, "causal")
+    return costs
+
+
+def forwards(*lanes: Steps, costs: Costs) -> list[list[int]]:
+    """Who ran in each forward: the first token of each lane."""
     decoder = Recorded()
-    rounds = Rounds(decoder, Costs())  # 32 rows while nothing is measured
-    for token in (1, 2, 3):
-        started(rounds, lane(token, token, rows=16))
-    while len(rounds):
-        rounds._costs = Costs()
-        rounds.round()
-    assert [[ids[0] for ids in rows] for rows in decoder.forwards] == [[1, 2], [3, 1], [2, 3]]
-
-
-def test_a_step_larger_than_what_is_shared_runs_alone():
-    decoder = Recorded()
-    rounds = Rounds(decoder, Costs())
-    for token, rows in ((1, 1), (2, 100), (3, 1)):
-        started(rounds, lane(token, rows=rows))
-    for _ in range(3):
-        rounds._costs = Costs()
-        rounds.round()
-    assert [[ids[0] for ids in rows] for rows in decoder.forwards] == [[1], [2], [3]]
-
-
-def test_where_rows_would_notice_company_each_runs_alone():
-    decoder = Recorded()
-    decoder.lanes = 1
-    rounds = Rounds(decoder, Costs())
-    for token in (1, 2):
-        started(rounds, lane(token, token))
+    rounds = Rounds(decoder, costs)
+    costs.add = lambda *_, **__: None
+    for each in lanes:
+        started(rounds, each)
     while len(rounds):
         rounds.round()
-    assert decoder.forwards == [[[1]], [[2]], [[1]], [[2]]]
+    return [[ids[0] for ids in rows] for rows in decoder.forwards]
+
+
+def test_whose_rows_cost_more_than_the_forward_itself_waits_in_order_of_arrival():
+    def three() -> list[Steps]:
+        return [lane(token, token, rows=12) for token in (1, 2, 3)]
+
+    assert forwards(*three(), costs=costing(forward=24, row=1)) == [[1, 2, 3], [1, 2, 3]]
+    assert forwards(*three(), costs=costing(forward=23, row=1)) == [[1, 2], [1, 2], [3], [3]]
+    assert forwards(*three(), costs=costing(forward=11, row=1)) == [[1], [1], [2], [2], [3], [3]]
+
+
+def test_few_rows_join_many():
+    lanes = [lane(1, rows=40), lane(2, rows=40), lane(3, rows=2)]
+    assert forwards(*lanes, costs=costing(forward=10, row=1)) == [[1, 3], [2]]
+
+
+def test_who_reads_a_long_context_takes_turns_with_who_writes():
+    def reader(token: int) -> Steps[None]:
+        for _ in range(4):
+            yield [Step(Lane(torch.tensor([token] * 32), None, 0), reads=True)]
+
+    order = forwards(reader(1), reader(2), lane(7, 7, 7, rows=12), costs=costing(1, 1))
+    assert order == [[1], [7], [1], [7], [1], [7], [1], [2], [2], [2], [2]]
+
+
+def test_where_rows_would_notice_company_each_runs_alone(monkeypatch):
+    monkeypatch.setattr(Recorded, "lanes", 1)
+    assert forwards(lane(1, 1), lane(2, 2), costs=Costs()) == [[1], [1], [2], [2]]
 
 
 def test_an_error_is_told_to_the_one_whose_it_is():
@@ -179,10 +194,23 @@ def test_who_waits_for_a_turn_can_be_stopped_too():
     assert decoder.forwards == [[[1] * 30]]
 
 
+def test_who_waits_for_a_turn_ends_when_it_is_late():
+    waiting: list = []
+    now = [0.0]
+    rounds = Rounds(Recorded(), Costs())
+    started(rounds, lane(1, 1, 1, rows=30))
+    started(rounds, lane(2, rows=30, seen=waiting), Deadline(1.0, lambda: now[0]))
+    rounds.round()
+    assert waiting == []
+    now[0] = 1.0
+    rounds.round()
+    assert waiting == ["deadline"]
+
+
 def test_a_deadline_counts_the_whole_forward_not_only_ones_own_rows():
     costs = Costs()
-    for rows, ms in ((2, 10.0), (16, 20.0)):
-        costs.add(rows, ms, causal=True)
+    costs.add(2, 10.0, "causal")
+    costs.add(16, 20.0, "shared")
     late: list = []
     rounds = Rounds(Recorded(), costs)
     started(rounds, lane(1, rows=14))
@@ -292,3 +320,112 @@ def test_candidates_are_stopped_within_one_forward_and_keep_what_they_have(loade
     texts = [middle.text for middle in whole.middles]
     for middle in cut.middles[1:]:
         assert any(text.startswith(middle.text) for text in texts)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, before which round it comes, and after how many drafts it is late or stopped."""
+
+    request: FillRequest
+    comes: int
+    late: int | None
+    stopped: int | None
+
+    def start(self, filler: Filler, session: str) -> list:
+        """What becomes of it: its drafts, then its fill."""
+        seen: list = []
+        stop = StopToken()
+
+        def on_draft(draft: Draft) -> None:
+            seen.append(draft)
+            if len(seen) == self.stopped:
+                stop.stop("cancelled")
+
+        filler.start(
+            replace(self.request, session=session),
+            deadline=Deadline(float("inf" if self.late is None else self.late), lambda: len(seen)),
+            stop=stop,
+            on_draft=on_draft,
+            done=lambda fill: seen.append(told(fill)),
+        )
+        return seen
+
+
+ASKED = st.builds(
+    Asked,
+    REQUESTS,
+    st.integers(0, 6),
+    st.none() | st.integers(0, 8),
+    st.none() | st.integers(1, 5),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(asked=st.lists(ASKED, min_size=2, max_size=4), most=st.sampled_from([0, 12, 1000]))
+def test_sessions_together_get_what_each_gets_alone(loaded, asked, most):
+    """Bit by bit, with their drafts; whenever they come, are stopped or run out of time."""
+
+    def run(some: dict[str, Asked]) -> dict[str, list]:
+        seen, number = {}, 0
+        waiting = dict(some)
+        for session in some:
+            loaded.forget(session)
+        while waiting or len(loaded._rounds):
+            for session, one in list(waiting.items()):
+                if one.comes <= number:
+                    seen[session] = waiting.pop(session).start(loaded, session)
+            loaded.round()
+            number += 1
+        return seen
+
+    sessions = dict(zip("abcd", asked, strict=False))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("midfill_engine.fill.steps.joining_rows", lambda _: most)
+        together = run(sessions)
+    for session, one in sessions.items():
+        assert run({session: one})[session] == together[session]
+
+
+def test_sessions_share_their_forwards(tiny_path, monkeypatch):
+    filler = Filler.load(
+        EngineSettings(model=str(tiny_path), device="cpu", precision="int8", threads=1)
+    )
+    shared: list[int] = []
+    real = Decoder.forward_lanes
+
+    def forward_lanes(decoder: Decoder, lanes: list[Lane]) -> list[torch.Tensor]:
+        shared.append(len(lanes))
+        return real(decoder, lanes)
+
+    monkeypatch.setattr(Decoder, "forward_lanes", forward_lanes)
+    fills: list[Fill] = []
+    for session in "ab":
+        request = FillRequest("x", "y", session=session, max_tokens=8, strategy="autoregressive")
+        filler.start(request, deadline=FOREVER, stop=StopToken(), done=fills.append)
+    while len(fills) < 2:
+        filler.round()
+    assert shared.count(2) == min(fill.nfe for fill in fills) + 1  # and the prefill
+    assert len(shared) == max(fill.nfe for fill in fills) + 1
+
+
+def test_a_prefill_delays_nobody_by_more_than_a_chunk(tiny_path):
+    """While one reads a long context, another takes a step at every second forward at least."""
+    filler = Filler.load(
+        EngineSettings(model=str(tiny_path), device="cpu", precision="int8", threads=1)
+    )
+    drafts: list[Draft] = []
+    fills: list[Fill] = []
+    long = FillRequest("y = 1\n" * 60, "", session="long", max_tokens=1)
+    short = FillRequest("x", "y", session="short", max_tokens=8, strategy="autoregressive")
+    filler.start(long, deadline=FOREVER, stop=StopToken(), done=fills.append)
+    filler.start(
+        short, deadline=FOREVER, stop=StopToken(), on_draft=drafts.append, done=fills.append
+    )
+    seen = []
+    while not fills:
+        filler.round()
+        seen.append(len(drafts))
+    assert all(later > before for before, later in zip(seen, seen[2:], strict=False))
+    assert fills[0].session == "short"
+    while len(fills) < 2:
+        filler.round()

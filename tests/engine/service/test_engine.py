@@ -104,14 +104,13 @@ async def test_a_newer_request_of_the_session_supersedes_the_running_one(engine,
 
 async def test_a_burst_in_one_session_runs_the_first_and_the_last_only(engine, filler, monkeypatch):
     all_have_asked = threading.Event()
-    fill = filler.fill
+    end = filler._end
 
-    def slow_to_stop(request, **how):
-        answer = fill(request, **how)
+    def slow_to_stop(*how):
         assert all_have_asked.wait(30)
-        return answer
+        end(*how)
 
-    monkeypatch.setattr(filler, "fill", slow_to_stop)
+    monkeypatch.setattr(filler, "_end", slow_to_stop)
     tasks = [ask(engine, "s", version=1)]
     await acquired(filler.started)
     tasks += [ask(engine, "s", version=version) for version in range(2, 30)]
@@ -268,6 +267,79 @@ async def test_a_device_that_works_no_more_ends_the_engine(engine, filler):
     assert engine.model.broken
     with pytest.raises(DeviceError, match="works no more"):
         await ask(engine, "c")
+
+
+@pytest.fixture
+def shared(filler) -> ScriptedFiller:
+    """A filler on a device where requests may share their forwards."""
+    filler.lanes = 2
+    return filler
+
+
+async def test_requests_of_two_sessions_run_beside_one_another(shared, engine):
+    first = ask(engine, "a")
+    await acquired(shared.started)
+    shared.permit.release()
+    await eventually(lambda: shared.steps == 1)
+    second = ask(engine, "b")
+    await acquired(shared.started)
+    shared.permit.release(3)
+    fills = await asyncio.gather(first, second)
+    assert [fill.text for fill in fills] == ["a + b"] * 2
+    assert shared.steps == 4  # the second joined at the second step
+
+
+async def test_more_than_the_device_takes_wait(shared, engine):
+    tasks = [ask(engine, name) for name in "abc"]
+    await acquired(shared.started, 2)
+    await eventually(lambda: engine.waiting == 1)
+    assert len(shared.requests) == 2
+    shared.permit.release(6)
+    assert [(await task).finish_reason for task in tasks] == ["end"] * 3
+    assert shared.steps == 6
+
+
+async def test_stopping_one_leaves_the_other_running(shared, engine):
+    gone, other = ask(engine, "a"), ask(engine, "b")
+    await acquired(shared.started, 2)
+    shared.permit.release()
+    await eventually(lambda: shared.steps == 1)
+    gone.cancel()
+    await eventually(lambda: shared.reasons == ["cancelled"])
+    shared.permit.release(2)
+    assert (await other).text == "a + b"
+    assert shared.steps == 3
+
+
+async def test_a_newer_request_supersedes_its_own_session_only(shared, engine):
+    old, other = ask(engine, "a"), ask(engine, "b")
+    await acquired(shared.started, 2)
+    new = ask(engine, "a")
+    assert (await old).finish_reason == "superseded"
+    await acquired(shared.started)
+    shared.permit.release(3)
+    fills = await asyncio.gather(other, new)
+    assert [fill.finish_reason for fill in fills] == ["end"] * 2
+
+
+async def test_a_defect_in_one_leaves_the_other_running(shared, engine):
+    other = ask(engine, "a")
+    await acquired(shared.started)
+    shared.error = IndexError()
+    with pytest.raises(InternalError):
+        await engine.fill(FillRequest("x", session="b"))
+    assert shared.forgotten == ["b"]
+    shared.permit.release(3)
+    assert (await other).text == "a + b"
+
+
+async def test_a_device_that_works_no_more_ends_all_that_runs(shared, engine):
+    other = ask(engine, "a")
+    await acquired(shared.started)
+    shared.error, shared.dead = RuntimeError("device-side assert"), True
+    with pytest.raises(InternalError):
+        await engine.fill(FillRequest("x", session="b"))
+    assert (await other).finish_reason == "shutdown"
 
 
 async def test_closing_ends_running_and_waiting_requests_as_shutdown(filler):

@@ -13,14 +13,14 @@ from midfill_engine.wire import Fill, FillRequest
 class Recorded(Job):
     """A job that keeps its answers."""
 
-    def __init__(self, lane: str, speculative: bool) -> None:
-        request = FillRequest("x", session=lane, version=7, speculative=speculative)
+    def __init__(self, owner: str, speculative: bool) -> None:
+        request = FillRequest("x", session=owner, version=7, speculative=speculative)
         self.fills: list[Fill] = []
-        super().__init__(request, Deadline.after_ms(None), self.fills.append, lane=lane)
+        super().__init__(request, Deadline.after_ms(None), self.fills.append, owner=owner)
 
 
-def job(lane: str = "", *, speculative: bool = False) -> Recorded:
-    return Recorded(lane, speculative)
+def job(owner: str = "", *, speculative: bool = False) -> Recorded:
+    return Recorded(owner, speculative)
 
 
 def answers(of: Recorded) -> list[str]:
@@ -64,7 +64,7 @@ def test_a_newer_job_stops_the_running_one_of_its_session(mailbox):
     assert answers(old) == []  # the inference thread answers it
 
 
-def test_jobs_without_a_lane_displace_nothing(mailbox):
+def test_jobs_without_an_owner_displace_nothing(mailbox):
     old = job("")
     mailbox.put(old)
     mailbox.take()
@@ -79,7 +79,11 @@ def test_a_speculative_job_displaces_no_real_one_and_runs_after_all_of_them(mail
     mailbox.put(guess)
     mailbox.put(real)
     assert running.stop.reason is None
-    assert [mailbox.take(), mailbox.take()] == [real, guess]
+    mailbox.finished(running)
+    assert mailbox.take() is real
+    assert mailbox.take(wait=False) is None
+    mailbox.finished(real)
+    assert mailbox.take() is guess
 
 
 def test_any_real_job_stops_a_running_speculative_one(mailbox):
@@ -157,10 +161,61 @@ def test_closing_answers_everybody_and_refuses_new_jobs(mailbox):
 
 def test_idle_means_nothing_runs_and_nothing_waits(mailbox):
     assert mailbox.idle
-    mailbox.put(job("a"))
+    only = job("a")
+    mailbox.put(only)
     assert not mailbox.idle
-    mailbox.take()
+    assert mailbox.take() is only
     assert not mailbox.idle
-    mailbox.close()
-    mailbox.take()
+    mailbox.finished(only)
     assert mailbox.idle
+
+
+def test_jobs_of_other_sessions_run_beside_one_another(mailbox):
+    first, second = job("a"), job("b")
+    mailbox.put(first)
+    mailbox.put(second)
+    assert [mailbox.take(), mailbox.take(wait=False)] == [first, second]
+    assert mailbox.running == 2
+    assert mailbox.take(wait=False) is None
+
+
+def test_jobs_that_share_a_cache_never_run_beside_one_another(mailbox):
+    first, second, third = job("a"), job("a"), job("b")
+    first.owner = second.owner = ""
+    for each in (first, second, third):
+        mailbox.put(each)
+    assert [mailbox.take(), mailbox.take(wait=False)] == [first, third]
+    assert mailbox.take(wait=False) is None
+    mailbox.finished(first)
+    assert mailbox.take(wait=False) is second
+
+
+def test_who_takes_the_place_of_a_running_job_waits_until_it_has_ended(mailbox):
+    old, new = job("a"), job("a")
+    mailbox.put(old)
+    mailbox.take()
+    mailbox.put(new)
+    assert mailbox.take(wait=False) is None
+    mailbox.finished(old)
+    assert mailbox.take(wait=False) is new
+
+
+def test_a_real_job_stops_all_running_speculative_ones_and_starts_beside_them(mailbox):
+    guesses = [job("a", speculative=True), job("b", speculative=True)]
+    for guess in guesses:
+        mailbox.put(guess)
+    assert [mailbox.take(), mailbox.take(wait=False)] == guesses
+    real = job("c")
+    mailbox.put(real)
+    assert [guess.stop.reason for guess in guesses] == ["superseded"] * 2
+    assert mailbox.take(wait=False) is real
+
+
+def test_closing_stops_all_that_runs(mailbox):
+    running = [job("a"), job("b")]
+    for each in running:
+        mailbox.put(each)
+        mailbox.take()
+    mailbox.close()
+    assert [each.stop.reason for each in running] == ["shutdown"] * 2
+    assert mailbox.take(wait=False) is None
