@@ -170,9 +170,9 @@ def kernel_errors(decoder: Decoder, rows: int) -> dict[str, float]:
 
     ids = torch.randint(0, c.vocab_size, (n,), device=DEVICE)
     table, scale = decoder.embedding.values, decoder.embedding.scale
-    s = kernels.embed(p, ids, table, scale, gain, p.parts(weight_of(layer.down), n))
+    s = kernels.embed(ids, table, scale, gain, p.parts(weight_of(layer.down), n))
     found = {"embed": error(s.x[:n], decoder.embedding(ids))}
-    found["norm"] = error(kernels.norm(p, s, n, gain, eps), normed(s.x, gain))
+    found["norm"] = error(kernels.norm(s, n, gain, eps), normed(s.x, gain))
     bias = layer.qkv.bias
     qkv = p.normed(s, weight_of(layer.qkv), bias, eps)
     found["qkv"] = error(qkv[:n], normed(s.x, gain) @ dense["qkv"].T + bias.double())
@@ -202,7 +202,7 @@ def kernel_errors(decoder: Decoder, rows: int) -> dict[str, float]:
     before = after.x[:n].double()
     last = p.add(after, h, weight_of(layer.down), gain)
     found["down"] = error(last.x[:n], before + h[:n].double() @ dense["down"].T)
-    hidden = kernels.norm(p, last, n, decoder.final_norm, eps)
+    hidden = kernels.norm(last, n, decoder.final_norm, eps)
     forbidden = output_bias(c.vocab_size, c.vocab_size - 16, (1, 2, 3)).to(DEVICE)
     logits = hidden.double() @ weight_of(decoder.head).dense(torch.float64).T
     want = row_stats(logits.float(), forbidden)
@@ -384,15 +384,6 @@ def breakdown(decoder: Decoder) -> dict[str, object]:
     def forward() -> object:
         return fused.forward(ids, cache, place)
 
-    ahead = {}
-    fused.products.hopper = True
-    for mib in (0, 2, 6, 12, 24, 48):
-        fused.products.ahead = mib << 20
-        ahead[f"{mib}MiB"] = round(replayed(forward), 4)
-    found["forward_device_ms_by_bytes_asked_ahead"] = ahead
-    plain = FusedDecoder(decoder)
-    ready = replayed(lambda: plain.forward(ids, cache, place))
-    found["forward_device_ms_without_dependent_launches"] = round(ready, 4)
     try:
         found["profiler_us"] = profiled(forward)
     except Exception as failure:  # noqa: BLE001  (a profiler that is not allowed costs itself only)
@@ -526,11 +517,6 @@ def warm(size: str, precision: str) -> None:
         hidden = torch.zeros(rows, decoder.config.hidden_size, device=DEVICE, dtype=torch.bfloat16)
         bias = torch.zeros(decoder.config.vocab_size, device=DEVICE)
         graphs.statistics(hidden, bias, forbid=None, asked=[])
-    if size == "0.5B" and precision == "bfloat16":
-        plain = FusedDecoder(decoder)
-        plain.products.hopper = True
-        ids = torch.zeros(32, dtype=torch.long, device=DEVICE)
-        plain.forward(ids, cache, torch.tensor([100, 0, 32], device=DEVICE))
     torch.cuda.synchronize()
 
 

@@ -51,7 +51,7 @@ class FusedDecoder:
         following = iter([*gains, d.final_norm])
         parts = products.parts(weight_of(d.layers[0].down), rows)
         table, scale = d.embedding.values, d.embedding.scale
-        stream = kernels.embed(products, ids, table, scale, next(following), parts)
+        stream = kernels.embed(ids, table, scale, next(following), parts)
         for number, layer in enumerate(d.layers):
             bias = _plain(layer.qkv).bias
             qkv = products.normed(stream, weight_of(layer.qkv), bias, eps)
@@ -68,7 +68,7 @@ class FusedDecoder:
             stream = products.add(stream, y, weight_of(layer.o), next(following))
             h = products.normed(stream, weight_of(layer.gate_up), None, eps, gated=True)
             stream = products.add(stream, h, weight_of(layer.down), next(following))
-        return kernels.norm(products, stream, rows, d.final_norm, eps)
+        return kernels.norm(stream, rows, d.final_norm, eps)
 
     @torch.inference_mode()
     def statistics(

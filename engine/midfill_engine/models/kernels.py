@@ -13,15 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from midfill_engine.models.product import (
-    Products,
-    Stream,
-    ahead,
-    begin,
-    options,
-    padded,
-    wait,
-)
+from midfill_engine.models.product import Products, Stream, padded
 
 #: Parts that the slots are split into, so that few heads still fill the device.
 SPLITS = 8
@@ -32,12 +24,10 @@ TILE_ROWS, TILE_SLOTS = 32, 64
 @triton.jit(do_not_specialize=["rows"])
 def _embed(
     ids, table, scale, gain, x, scaled, sums, rows, size,
-    parts: tl.constexpr, block: tl.constexpr, hopper: tl.constexpr,
+    parts: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
     """One row of the embedding, times the first norm's gain, and its sum of squares."""
     row, padded_rows = tl.program_id(0), tl.num_programs(0)
-    if hopper:
-        begin()
     at = tl.arange(0, block)
     inside = at < size
     token = tl.load(ids + tl.minimum(row, rows - 1))
@@ -57,13 +47,10 @@ def _embed(
 @triton.jit
 def _norm(
     x, sums, gain, out, size, eps,
-    parts: tl.constexpr, tile_rows: tl.constexpr, block: tl.constexpr, hopper: tl.constexpr,
+    parts: tl.constexpr, tile_rows: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
     """``norm(x) * gain`` of one row."""
     row = tl.program_id(0)
-    if hopper:
-        begin()
-        wait()
     at = tl.arange(0, block)
     inside = at < size
     part = tl.arange(0, triton.next_power_of_2(parts))
@@ -129,22 +116,13 @@ def _merged(
     return acc / total[:, None]
 
 
-@triton.jit
-def _ask(keys, low, high, key_stride, size: tl.constexpr):
-    """Ask for keys and values of slots ``low`` to ``high``."""
-    width: tl.constexpr = keys.dtype.element_ty.primitive_bitwidth // 8
-    if low < high:
-        both = tl.arange(0, 2)
-        ahead(keys + low * size + both * key_stride, both * 0 + (high - low) * size * width)
-
-
 @triton.jit(do_not_specialize=["rows", "shared"])
 def _attend(
     qkv, cos, sin, place, memory, out, part, tops, weights, counters,
     rows, shared, scale, key_stride, head_stride,
     heads: tl.constexpr, kv_heads: tl.constexpr, size: tl.constexpr,
     splits: tl.constexpr, tile_rows: tl.constexpr, tile_slots: tl.constexpr,
-    tile_new: tl.constexpr, hopper: tl.constexpr,
+    tile_new: tl.constexpr,
 ):  # fmt: skip
     """One tile of query rows over one part of the slots; the last part to come merges all.
 
@@ -160,10 +138,6 @@ def _attend(
     at = tl.arange(0, size)[None, :]
     keys = memory + kv_head * head_stride
     values = keys + key_stride
-    if hopper:
-        begin()
-        _ask(keys, low, high, key_stride, size)
-        wait()
     width_in = (heads + 2 * kv_heads) * size
     index = tile * tile_rows + tl.arange(0, tile_rows)
     inside, token = index < shared, index % rows
@@ -204,7 +178,6 @@ def _attend(
 
 
 def embed(
-    products: Products,
     ids: Tensor,
     table: Tensor,
     scale: Tensor | None,
@@ -218,18 +191,18 @@ def embed(
     stream = Stream(x, torch.empty_like(x), sums)
     _embed[(rows,)](
         ids, table, scale, gain, x, stream.scaled, sums, len(ids), size, parts,
-        triton.next_power_of_2(size), products.hopper,
+        triton.next_power_of_2(size),
     )  # fmt: skip
     return stream
 
 
-def norm(products: Products, stream: Stream, rows: int, gain: Tensor, eps: float) -> Tensor:
+def norm(stream: Stream, rows: int, gain: Tensor, eps: float) -> Tensor:
     """The norm of the first ``rows`` rows."""
     size = stream.x.shape[1]
     out = torch.empty((rows, size), dtype=gain.dtype, device=gain.device)
     _norm[(rows,)](
         stream.x, stream.sums, gain, out, size, eps, len(stream.sums), len(stream.x),
-        triton.next_power_of_2(size), products.hopper, **options(4, 1, early=products.hopper),
+        triton.next_power_of_2(size), num_warps=4, num_stages=1,
     )  # fmt: skip
     return out
 
@@ -276,6 +249,6 @@ def attention(
         qkv, cos, sin, place, memory, out, part, tops[0], tops[1], products.counters,
         rows, shared, size**-0.5, memory.stride(0), memory.stride(1),
         heads, kv_heads, size, SPLITS, tile_rows, TILE_SLOTS,
-        len(qkv), products.hopper, **options(4, 3, early=products.hopper),
+        len(qkv), num_warps=4, num_stages=3,
     )  # fmt: skip
     return out

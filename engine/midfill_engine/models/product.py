@@ -7,9 +7,6 @@ it. Weights become the type of the rows in registers, tile by tile. Knows neithe
 A norm costs no launch: whoever writes a residual also writes it times the next norm's gain, and
 its sums of squares; the product that follows divides its rows by the root of their mean.
 
-With `EARLY_START` a kernel on Hopper starts while its predecessor still runs (programmatic
-dependent launch), asks for its weights and only then waits for its rows.
-
 Imported on CUDA devices only.
 """
 
@@ -30,37 +27,10 @@ _PROGRAMS = 112
 _MOST_SPLITS = 8
 #: How much slower one multiprocessor reads than all of them.
 _ALONE = 50
-#: Whether kernels on Hopper start while their predecessor runs and ask for weights meanwhile. Off:
-#: on an H100 a forward of the 0.5B takes 1.01 ms without it and 1.40 with it, of 8B 6.6 and 7.3 ms
-#: (benchmarks/results/gpu-step-dependent-launches-h100.json).
-EARLY_START = False
-#: Bytes of weights that a launch asks for ahead; a multiple of that must fit into L2.
-_AHEAD = 12 << 20
 #: Rows of the vocabulary in one tile of the head.
 _HEAD_TILE = 128
 #: Most rows of one launch.
 MOST_ROWS = 64
-
-
-@triton.jit
-def begin():
-    """Let the next kernel start, so that it can ask for its weights."""
-    tl.extra.cuda.gdc_launch_dependents()
-
-
-@triton.jit
-def wait():
-    """Wait until the kernel before has written all that it writes."""
-    tl.extra.cuda.gdc_wait()
-
-
-@triton.jit
-def ahead(address, size):
-    """Ask for ``size`` bytes (a multiple of 16) behind each address to be brought into L2."""
-    tl.inline_asm_elementwise(
-        "cp.async.bulk.prefetch.L2.global [$1], $2; // $0", "=r,l,r",
-        [address.to(tl.int64), size], dtype=tl.int32, is_pure=False, pack=1,
-    )  # fmt: skip
 
 
 @triton.jit
@@ -160,15 +130,6 @@ def _accumulate(
 
 
 @triton.jit
-def _ask(w, n, low, high, inner, most):
-    """Ask for the weights that a program will read, up to ``most`` bytes of each row."""
-    packed: tl.constexpr = 2 if w.dtype.element_ty == tl.uint8 else 1
-    width: tl.constexpr = w.dtype.element_ty.primitive_bitwidth // 8
-    size = tl.minimum((high - low) // packed * width, most)
-    ahead(w + n * (inner // packed) + low // packed, tl.zeros_like(n) + size)
-
-
-@triton.jit
 def _finish(
     acc, row, n, tile, bias, gain, residual, out, sums, outputs,
     tile_rows: tl.constexpr, tile_out: tl.constexpr,
@@ -205,13 +166,13 @@ def _mean_root(sums, row, size, eps, parts: tl.constexpr, tile_rows: tl.constexp
     return 1 / tl.sqrt(tl.sum(squares, 0) / size + eps)
 
 
-@triton.jit(do_not_specialize=["most"])
+@triton.jit
 def _project(
     x, w, scale, sums, bias, gain, residual, out, next_sums, partial, counters,
-    inner, outputs, eps, most,
+    inner, outputs, eps,
     tile_rows: tl.constexpr, tile_out: tl.constexpr, tile_in: tl.constexpr,
     splits: tl.constexpr, parts: tl.constexpr,
-    biased: tl.constexpr, gated: tl.constexpr, added: tl.constexpr, hopper: tl.constexpr,
+    biased: tl.constexpr, gated: tl.constexpr, added: tl.constexpr,
 ):  # fmt: skip
     """One tile of outputs over one part of the inputs; the last part to come adds all up."""
     tile, split = tl.program_id(0), tl.program_id(1)
@@ -223,10 +184,6 @@ def _project(
     step = tl.cdiv(inner // tile_in, splits) * tile_in
     low = split * step
     high = tl.minimum(low + step, inner)
-    if hopper:
-        begin()
-        _ask(w, n, low, high, inner, most)
-        wait()
     acc = _accumulate(x, row, w, scale, n, low, high, inner, tile_rows, tile_out, tile_in)
     if parts > 0:
         acc *= _mean_root(sums, row, inner, eps, parts, tile_rows)[:, None]
@@ -375,10 +332,8 @@ class Products:
 
     def __init__(self, device: torch.device) -> None:
         self.counters = torch.zeros(8192, dtype=torch.int32, device=device)
-        self.hopper = EARLY_START and is_hopper(device)
         self._nothing = torch.full((MOST_ROWS,), -1, device=device)
         self.choose = tiling
-        self.ahead = _AHEAD
 
     def tiling(self, weight: StoredWeight, rows: int) -> Tiling:
         """How the product of ``rows`` rows with ``weight`` is spread."""
@@ -431,12 +386,11 @@ class Products:
         tiles = outputs // t.tile_out
         size = t.splits * len(x) * outputs if t.splits > 1 else 0
         partial = torch.empty(size, dtype=torch.float32, device=x.device)
-        most = max(self.ahead // (outputs * t.splits) // 16 * 16, 16)
         _project[(tiles, t.splits)](
             x, weight.values, weight.scale, sums, bias, gain, residual, out, next_sums, partial,
-            self.counters, inner, outputs, eps, most, len(x), t.tile_out, t.tile_in, t.splits,
+            self.counters, inner, outputs, eps, len(x), t.tile_out, t.tile_in, t.splits,
             0 if sums is None else len(sums), bias is not None, gated, residual is not None,
-            self.hopper, **options(t.warps, t.stages, early=self.hopper),
+            num_warps=t.warps, num_stages=t.stages,
         )  # fmt: skip
 
     def statistics(
@@ -475,22 +429,11 @@ class Products:
         out = torch.empty((5, rows), dtype=torch.float32, device=hidden.device)
         _head[(tiles,)](
             hidden, weight.values, weight.scale, bias, asked, table, rows, inner, vocab, forbid,
-            tile_rows, _HEAD_TILE, tile_in, **options(4, 4),
+            tile_rows, _HEAD_TILE, tile_in, num_warps=4, num_stages=4,
         )  # fmt: skip
         block = triton.next_power_of_2(tiles)
         _head_merge[(rows,)](table, out, rows, tiles, tile_rows, block)
         return out
-
-
-def options(warps: int, stages: int, *, early: bool = False) -> dict[str, int | bool]:
-    """Launch options; ``early`` lets the kernel start before its predecessor ends."""
-    chosen: dict[str, int | bool] = {"num_warps": warps, "num_stages": stages}
-    return chosen | {"launch_pdl": True} if early else chosen
-
-
-def is_hopper(device: torch.device) -> bool:
-    """Whether ``device`` has dependent launches and bulk prefetches."""
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (9, 0)
 
 
 def padded(rows: int) -> int:
