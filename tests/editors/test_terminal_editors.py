@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.editors.conftest import OUTPUT, found
+from tests.editors.desk import ADD, FIRST, SECOND
 
 pytest.importorskip("pyte", reason="MISSING pyte: pip install -e '.[test]'")
 from tests.editors.engine import ScriptedEngine
@@ -23,8 +24,6 @@ from tests.editors.terminal import Terminal
 
 pytestmark = pytest.mark.editor
 
-ADD = "def add(left, right):\n    return left + right"
-FIRST, SECOND = ADD.split("\n")
 #: Emacs of another Debian, unpacked: nothing is compiled, and the packages' folders are named.
 EMACS = """\
 (setq native-comp-jit-compilation nil native-comp-enable-subr-trampolines nil
