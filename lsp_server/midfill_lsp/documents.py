@@ -255,6 +255,26 @@ def path_of(uri: str) -> str:
     return path
 
 
+#: Schemes of documents that are on this disk or on none; a notebook's cells do not say.
+_HERE = frozenset({"file", "untitled", "vscode-notebook-cell"})
+
+
+class Elsewhere(NamedTuple):
+    """Where a file of another file system stands there, as the editor that reads it tells.
+
+    ``root`` is its workspace folder; ``ignore_files`` are (folder, text) from there down to it.
+    """
+
+    root: str
+    ignore_files: tuple[tuple[str, str], ...]
+
+
+def is_elsewhere(uri: str) -> bool:
+    """Whether a document is a file of a file system that only the editor can read."""
+    parts = urlsplit(uri)
+    return parts.scheme not in _HERE and parts.path.startswith("/")
+
+
 _NO_LIMIT = 2**31
 
 

@@ -18,7 +18,7 @@ from pygls.protocol import default_converter
 from midfill_lsp import logs
 from midfill_lsp.backend.engine import EngineBackend, import_transport
 from midfill_lsp.backend.openai import ForeignBackend
-from midfill_lsp.documents import path_of
+from midfill_lsp.documents import Elsewhere, path_of
 from midfill_lsp.features import (
     acceptance,
     completion,
@@ -28,6 +28,7 @@ from midfill_lsp.features import (
     inspector,
     status,
 )
+from midfill_lsp.features.parameters import ignore_files, text, uri_of
 from midfill_lsp.journal import Journal
 from midfill_lsp.protocol import MidfillProtocol
 from midfill_lsp.settings import (
@@ -252,7 +253,9 @@ class MidfillServer(LanguageServer):
                 WorkspaceSurroundings,
             )
 
-            self._around = WorkspaceSurroundings(self.session.documents, self.session.roots)
+            self._around = WorkspaceSurroundings(
+                self.session.documents, self.session.roots, self.session.described
+            )
         return self._around
 
     # Events -------------------------------------------------------------------------------
@@ -356,11 +359,19 @@ def _register_documents(server: MidfillServer) -> None:
     def did_close(params: types.DidCloseTextDocumentParams) -> None:
         server.session.suggester.closed(params.text_document.uri)
         server.session.newest.pop(params.text_document.uri, None)
+        server.session.described.pop(params.text_document.uri, None)
 
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
     def did_save(params: types.DidSaveTextDocumentParams) -> None:
         if path_of(params.text_document.uri).endswith("midfill.toml"):
             server.apply()
+
+    @server.feature("midfill/describeDocument")
+    def describe(params: dict[str, Any]) -> None:
+        uri = uri_of(params)
+        told = Elsewhere(text(params, "folder"), ignore_files(params))
+        server.session.described[uri] = told
+        server.session.suggester.closed(uri)  # what is known of it may be from a time before
 
     @server.feature(types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)
     def folders(params: types.DidChangeWorkspaceFoldersParams) -> None:

@@ -142,6 +142,42 @@ async def test_some_documents_are_never_sent(client, engine, uri, code):
     assert not engine.requests
 
 
+VIRTUAL = "vscode-vfs://github/somebody/project/work.py"
+
+
+async def test_a_document_of_another_file_system_waits_for_its_ignore_files(client, engine):
+    client.open("x = \n", uri=VIRTUAL)
+    assert await client.inline(0, 4, kind=1, uri=VIRTUAL) is None
+    assert await client.why(VIRTUAL) == "excluded-file"
+
+    told = {"textDocument": {"uri": VIRTUAL}, "folder": "/somebody/project", "ignoreFiles": []}
+    client.notify("midfill/describeDocument", told)
+    assert await client.inline(0, 4, kind=1, uri=VIRTUAL)
+
+    ignored = {"folder": "/somebody/project", "text": "/work.py\n"}
+    client.notify("midfill/describeDocument", told | {"ignoreFiles": [ignored]})
+    engine.requests.clear()
+    assert await client.inline(0, 4, uri=VIRTUAL) is None
+    assert await client.why(VIRTUAL) == "excluded-file"
+    assert not engine.requests
+
+
+async def test_an_ignored_document_of_another_file_system_is_no_neighbour(connect, engine):
+    client = connect()
+    await client.initialize(initializationOptions={"neighbours": True})
+    await client.ready()
+    text = "def alpha():\n    return 1\n\ndef beta():\n    return 2\n\nx = \n"
+    client.open(text.replace("x", "canary"), uri=VIRTUAL)
+    client.open(text)
+    assert await client.inline(6, 4)
+    assert not engine.requests[-1].get("snippets")
+    told = {"textDocument": {"uri": VIRTUAL}, "folder": "/somebody/project", "ignoreFiles": []}
+    client.notify("midfill/describeDocument", told)
+    client.type("y", 6, 4, version=2)
+    assert await client.inline(6, 5)
+    assert "canary" in engine.requests[-1]["snippets"][0]["text"]
+
+
 async def test_outcomes_are_written_to_the_journal(client, engine, run):
     client.open("x = \ny = \n")
     [first] = await client.inline(0, 4)

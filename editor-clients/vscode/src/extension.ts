@@ -2,16 +2,20 @@
 import * as vscode from "vscode";
 import { registerAccepting } from "./accept.ts";
 import { Server } from "./client.ts";
-import { registerCommands } from "./commands.ts";
+import { registerCommands, say } from "./commands.ts";
 import { Confidence } from "./confidence.ts";
+import { Elsewhere } from "./elsewhere.ts";
 import { findServer, type Found } from "./find.ts";
 import { Ghost, PART_ACCEPTED_COMMAND } from "./ghost.ts";
 import { Inspector } from "./inspector.ts";
-import { offerInstall } from "./install.ts";
+import { askToInstall, createEnvironment, locateProgram } from "./install.ts";
 import * as protocol from "./protocol.ts";
 import { SECTION, clientSettings, settingNames } from "./settings.ts";
 import { Shown } from "./shown.ts";
 import { StatusItem } from "./status.ts";
+
+/** How often to look whether a missing program is there by now; a few files are looked at. */
+const LOOK_AGAIN_MS = 3_000;
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
   const midfill = new Midfill(context);
@@ -31,11 +35,16 @@ class Midfill implements vscode.Disposable {
     this.inspector.refresh();
   });
   private readonly inspector = new Inspector(this.client.bind(this));
+  private readonly elsewhere = new Elsewhere(this.client.bind(this));
   private readonly server: Server;
   private readonly environment: string;
   private readonly subscriptions: vscode.Disposable[];
   private program: string | undefined;
   private offered = false;
+  /** While the question whether to install stands somewhere on the screen. */
+  private asking = false;
+  private building = false;
+  private lookAgain: NodeJS.Timeout | undefined;
 
   constructor(context: vscode.ExtensionContext) {
     this.environment = vscode.Uri.joinPath(context.globalStorageUri, "environment").fsPath;
@@ -73,6 +82,7 @@ class Midfill implements vscode.Disposable {
       running: () => {
         void vscode.commands.executeCommand("setContext", "midfill.running", true);
         void this.askStatus();
+        this.elsewhere.describeAll();
       },
       ended: (message) => {
         void vscode.commands.executeCommand("setContext", "midfill.running", false);
@@ -107,6 +117,7 @@ class Midfill implements vscode.Disposable {
       this.server,
       this.shown,
       this.confidence,
+      this.elsewhere,
       this.inspector,
       this.status,
       this.log,
@@ -115,6 +126,7 @@ class Midfill implements vscode.Disposable {
 
   /** Look for the program and run it as the language server. */
   async start(): Promise<void> {
+    clearTimeout(this.lookAgain);
     this.status.setPhase("starting");
     const found = await this.find();
     if (found.kind === "missing") {
@@ -123,15 +135,19 @@ class Midfill implements vscode.Disposable {
         ? found.message
         : `${found.message} In Restricted Mode the workspace's .venv is not used.`;
       this.status.setPhase("missing", message);
+      this.lookAgain = setTimeout(() => void this.startIfThere(), LOOK_AGAIN_MS);
       if (!this.offered) void this.install(message);
       return;
     }
+    // A question cannot be taken back; out of sight it answers sensibly if it is found later.
+    if (this.asking) void vscode.commands.executeCommand("notifications.hideToasts");
     this.log.info(`Using ${found.command}, found in ${found.where}.`);
     this.program = found.command;
     await this.server.start(found.command);
   }
 
   dispose(): void {
+    clearTimeout(this.lookAgain);
     for (const subscription of this.subscriptions) subscription.dispose();
   }
 
@@ -157,14 +173,38 @@ class Midfill implements vscode.Disposable {
     });
   }
 
+  /** It may have been installed from a terminal meanwhile. */
+  private async startIfThere(): Promise<void> {
+    if (!this.building && (await this.find()).kind === "found") await this.start();
+    else this.lookAgain = setTimeout(() => void this.startIfThere(), LOOK_AGAIN_MS);
+  }
+
   /** Offer to install, unless a program is there by now; then start it. */
   private async install(message?: string): Promise<void> {
     this.offered = true;
     const found = await this.find();
-    const ready =
-      found.kind === "found" ||
-      (await offerInstall(message ?? found.message, this.environment, this.log));
-    if (ready) await this.start();
+    if (found.kind === "missing") {
+      const there = await this.offer(message ?? found.message);
+      if (!there || this.client() !== undefined) return;
+    }
+    await this.start();
+  }
+
+  /** Ask what to do about a missing program; true when there is one afterwards. */
+  private async offer(message: string): Promise<boolean> {
+    this.asking = true;
+    const choice = await askToInstall(message);
+    this.asking = false;
+    if (choice === "locate") return locateProgram();
+    if (choice === undefined) return false;
+    if ((await this.find()).kind === "found") {
+      say("it was installed meanwhile, so nothing is created");
+      return true;
+    }
+    this.building = true;
+    const made = await createEnvironment(this.environment, this.log);
+    this.building = false;
+    return made;
   }
 
   private async askStatus(): Promise<void> {

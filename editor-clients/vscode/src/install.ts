@@ -14,24 +14,20 @@ import { clientSettings } from "./settings.ts";
 const CREATE = "Create Environment";
 const LOCATE = "Choose the Program…";
 
-/** Ask what to do about a missing server; true when there is one afterwards. */
-export async function offerInstall(
-  message: string,
-  environment: string,
-  log: vscode.LogOutputChannel,
-): Promise<boolean> {
-  const wanted = clientSettings().package;
+/** Ask what to do about a missing program; `undefined` when nothing is to be done. */
+export async function askToInstall(message: string): Promise<"create" | "locate" | undefined> {
   const choice = await vscode.window.showInformationMessage(
     `${message} Midfill can make a private Python environment in the extension's storage and ` +
-      `install \`${wanted}\` there (about 1 GB with the local engine).`,
+      `install \`${clientSettings().package}\` there (about 1 GB with the local engine).`,
     CREATE,
     LOCATE,
   );
-  if (choice === CREATE) return createEnvironment(environment, wanted, log);
-  return choice === LOCATE && locate();
+  if (choice === undefined) return undefined;
+  return choice === CREATE ? "create" : "locate";
 }
 
-async function locate(): Promise<boolean> {
+/** Let the user choose the program; it is then the setting's. True when one was chosen. */
+export async function locateProgram(): Promise<boolean> {
   const [file] = (await vscode.window.showOpenDialog({ title: "The command midfill" })) ?? [];
   if (file === undefined) return false;
   await vscode.workspace
@@ -40,12 +36,13 @@ async function locate(): Promise<boolean> {
   return true;
 }
 
-async function createEnvironment(
+/** Make the environment that the user agreed to, with progress; true when it is there. */
+export async function createEnvironment(
   environment: string,
-  wanted: string,
   log: vscode.LogOutputChannel,
 ): Promise<boolean> {
-  const python = await findPython(clientSettings().python);
+  const { package: wanted, python: named } = clientSettings();
+  const python = await findPython(named);
   if (python === undefined) {
     await explain(
       "Midfill needs Python 3.11 or newer with the module venv. Install it, or name one in the " +

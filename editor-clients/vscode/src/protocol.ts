@@ -19,6 +19,12 @@ export interface Status {
   last?: { ms: number; nfe: number; source: string };
 }
 
+/** An ignore file, by the path of the folder that it stands in. */
+export interface IgnoreFile {
+  folder: string;
+  text: string;
+}
+
 /** Why a document's last request showed nothing. */
 export interface Silence {
   uri: string;
@@ -114,6 +120,12 @@ export const didAccept = new NotificationType<{ id: string; kind: AcceptKind; le
 export const didDismiss = new NotificationType<{ uri: string; position: Position; id?: string }>(
   "midfill/didDismiss",
 );
+
+export const describeDocument = new NotificationType<{
+  textDocument: TextDocumentIdentifier;
+  folder: string;
+  ignoreFiles: IgnoreFile[];
+}>("midfill/describeDocument");
 
 export const why = new RequestType<
   { textDocument: TextDocumentIdentifier },

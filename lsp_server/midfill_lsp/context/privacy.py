@@ -18,7 +18,9 @@ import pathspec
 from midfill_engine.wire import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from midfill_lsp.documents import Elsewhere
 
 IGNORE_FILE = ".midfillignore"
 
@@ -120,6 +122,19 @@ def why_excluded(
     return None
 
 
+def why_excluded_elsewhere(
+    path: str, told: Elsewhere | None, *, exclude: Sequence[str] = ()
+) -> Silence | None:
+    """The same for a file that is not on this disk; without being told of it, it is excluded."""
+    if why := _secret(path):
+        return why
+    if told is None:
+        message = f"Whether a {IGNORE_FILE} names this file is not known: it is not on this disk."
+        return Silence("excluded-file", message)
+    specs = ((folder, _spec(tuple(text.splitlines()))) for folder, text in told.ignore_files)
+    return _excluded(path, exclude, (told.root,)) or _verdict(path, specs)
+
+
 def is_secret(path: str) -> bool:
     """Whether the name of a file says that it holds secrets."""
     parts = Path(path.lower()).parts
@@ -151,17 +166,19 @@ def _excluded(path: str, exclude: Sequence[str], roots: Sequence[str]) -> Silenc
 
 
 def _ignored(path: str, roots: Sequence[str]) -> Silence | None:
-    """Read the ignore files from the workspace folder down; as in Git, the last match decides."""
+    """Read the ignore files from the workspace folder down."""
+    read = ((folder, _read(str(Path(folder, IGNORE_FILE)))) for folder in _folders(path, roots))
+    return _verdict(path, ((folder, spec) for folder, spec in read if spec is not None))
+
+
+def _verdict(path: str, specs: Iterable[tuple[str, pathspec.GitIgnoreSpec]]) -> Silence | None:
+    """What ignore files say, outermost folder first: as in Git, the last match decides."""
     verdict: tuple[bool, str] | None = None
-    for folder in _folders(path, roots):
-        file = str(Path(folder, IGNORE_FILE))
-        spec = _read(file)
-        if spec is None:
-            continue
+    for folder, spec in specs:
         include = spec.check_file(_relative(path, folder)).include
-        verdict = verdict if include is None else (include, file)
+        verdict = verdict if include is None else (include, folder)
     if verdict and verdict[0]:
-        return Silence("excluded-file", f"{verdict[1]} names this file.")
+        return Silence("excluded-file", f"{Path(verdict[1], IGNORE_FILE)} names this file.")
     return None
 
 

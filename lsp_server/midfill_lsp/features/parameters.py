@@ -30,6 +30,14 @@ def text(params: Any, name: str, choices: Sequence[str] = ()) -> str:
     return value
 
 
+def ignore_files(params: Any) -> tuple[tuple[str, str], ...]:
+    """``ignoreFiles``: pairs of a folder and the text of the ignore file in it."""
+    value = params.get("ignoreFiles") if isinstance(params, dict) else None
+    if not isinstance(value, list):
+        raise JsonRpcInvalidParams("ignoreFiles must be a list.")
+    return tuple((text(one, "folder"), text(one, "text")) for one in value)
+
+
 def number(params: Any, name: str, low: float, high: float) -> float:
     """A number in ``[low, high]``."""
     value = params.get(name) if isinstance(params, dict) else None

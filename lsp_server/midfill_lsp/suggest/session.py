@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from midfill_lsp.backend.base import Backend
-    from midfill_lsp.documents import DocumentStore
+    from midfill_lsp.documents import DocumentStore, Elsewhere
     from midfill_lsp.journal import Journal
     from midfill_lsp.settings import LspSettings
     from midfill_lsp.suggest.suggester import Suggester
@@ -41,8 +41,9 @@ class Session:
     """One editor.
 
     ``notify`` sends a notification. ``newest`` maps each document to the suggestion offered
-    last. ``roots`` is changed in place when the workspace's folders change. ``lf_only`` says that
-    the editor keeps lines without their ends and would show a CR.
+    last. ``roots`` is changed in place when the workspace's folders change. ``described`` is what
+    the editor told of documents that are not on this disk. ``lf_only`` says that the editor
+    keeps lines without their ends and would show a CR.
     """
 
     documents: DocumentStore
@@ -56,6 +57,7 @@ class Session:
     lf_only: bool = False
     newest: dict[str, str] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
+    described: dict[str, Elsewhere] = field(default_factory=dict)
     last_status: dict[str, Any] | None = None
 
     def offer(self, suggestion_id: str, offer: Offer) -> None:

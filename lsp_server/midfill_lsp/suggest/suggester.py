@@ -46,8 +46,8 @@ AHEAD_AFTER_S = 0.2
 class Surroundings(Protocol):
     """What the suggester needs of context and shape, for one workspace."""
 
-    def why_excluded(self, path: str, settings: LspSettings) -> Silence | None:
-        """Why the text of this file may not be used."""
+    def why_excluded(self, snapshot: DocumentSnapshot, settings: LspSettings) -> Silence | None:
+        """Why the text of this document may not be used."""
         ...
 
     def window(self, snapshot: DocumentSnapshot, settings: LspSettings) -> ContextWindow:
@@ -292,7 +292,7 @@ class Suggester:
             await asyncio.sleep(AHEAD_AFTER_S)
         live.begun = True
         surroundings = self._surroundings()
-        why = surroundings.why_excluded(snapshot.named_path, settings)
+        why = surroundings.why_excluded(snapshot, settings)
         if why is not None:
             return why
         window = surroundings.window(snapshot, settings)

@@ -9,17 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midfill_lsp.context.budget import ContextBudget
-from midfill_lsp.context.privacy import why_excluded
+from midfill_lsp.context.privacy import why_excluded, why_excluded_elsewhere
 from midfill_lsp.context.window import build
+from midfill_lsp.documents import is_elsewhere
 from midfill_lsp.shape import single_line
 from midfill_lsp.shape.pipeline import Shaped, shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from midfill_engine.wire import Middle, Silence
     from midfill_lsp.context.window import ContextWindow
-    from midfill_lsp.documents import DocumentSnapshot, DocumentStore
+    from midfill_lsp.documents import DocumentSnapshot, DocumentStore, Elsewhere
     from midfill_lsp.settings import LspSettings
 
 #: Share of the context that pieces of other files get, where the user wants them.
@@ -35,13 +36,23 @@ class WorkspaceSurroundings:
         All open documents.
     roots
         Workspace folders.
+    described
+        What the editor told of documents that are not on this disk, by URI.
     """
 
-    def __init__(self, documents: DocumentStore, roots: Sequence[str]) -> None:
-        self._documents, self._roots = documents, roots
+    def __init__(
+        self,
+        documents: DocumentStore,
+        roots: Sequence[str],
+        described: Mapping[str, Elsewhere],
+    ) -> None:
+        self._documents, self._roots, self._described = documents, roots, described
 
-    def why_excluded(self, path: str, settings: LspSettings) -> Silence | None:
-        """Why the text of this file may not be used."""
+    def why_excluded(self, snapshot: DocumentSnapshot, settings: LspSettings) -> Silence | None:
+        """Why the text of this document may not be used."""
+        path, told = snapshot.named_path, self._described.get(snapshot.uri)
+        if told is not None or is_elsewhere(snapshot.uri):
+            return why_excluded_elsewhere(path, told, exclude=settings.exclude)
         return why_excluded(path, exclude=settings.exclude, roots=self._roots)
 
     def window(self, snapshot: DocumentSnapshot, settings: LspSettings) -> ContextWindow:
@@ -73,4 +84,4 @@ class WorkspaceSurroundings:
     ) -> tuple[DocumentSnapshot, ...]:
         """The other open documents, last used last, without those that must not be read."""
         others = (d.snapshot(0, 0, "utf-32") for d in self._documents if d.uri != snapshot.uri)
-        return tuple(other for other in others if not self.why_excluded(other.named_path, settings))
+        return tuple(other for other in others if not self.why_excluded(other, settings))

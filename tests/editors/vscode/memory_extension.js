@@ -1,10 +1,12 @@
-// A file system in memory, for the tests of virtual workspaces: `memory:/work.py`, `memory:/.env`.
+// A file system in memory, for the tests of virtual workspaces: `memory:/work.py` and others.
 const vscode = require("vscode");
 
 const encode = (text) => new TextEncoder().encode(text);
 const files = new Map([
   ["/work.py", encode("def mean(numbers):\n    total = \n    return total / len(numbers)\n")],
   ["/.env", encode("KEY=\n")],
+  ["/.midfillignore", encode("/ignored.py\n")],
+  ["/ignored.py", encode("\n")],
 ]);
 const changed = new vscode.EventEmitter();
 

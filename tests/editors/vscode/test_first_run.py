@@ -1,10 +1,10 @@
-"""The first run of the extension where there is no `midfill`: it asks, then makes one."""
+"""The first run of the extension where there is no `midfill`: it asks, makes one, or finds one."""
 
 from __future__ import annotations
 
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
@@ -67,3 +67,39 @@ async def test_a_missing_program_is_offered_and_installed(
     await until(
         "the end of the language server", lambda: not any(map(psutil.Process.is_running, left))
     )
+
+
+async def test_a_program_that_turns_up_is_started_and_the_offer_goes_away(
+    installation: Installation, program: Path, tmp_path: Path
+):
+    env = {**private(tmp_path), "PATH": "/usr/bin:/bin", "MIDFILL_LSP_ENGINE_AUTOSTART": "false"}
+    server = CodeServer(installation, tmp_path / "home", env)
+    server.profile({})
+    engine = await FakeEngine(tmp_path / "run").start()
+    await server.start()
+    try:
+        async with browser(installation.chromium) as chromium:
+            window = Window(server, await chromium.new_page())
+            await window.open(server.write("work.py", "\n"))
+            await window.reads("Midfill can make a private Python environment")
+            await window.says("not installed")
+            command = server.workspace / ".venv/bin/midfill"
+            command.parent.mkdir(parents=True)
+            command.symlink_to(program)
+            await window.is_ready()
+            toasts = window.page.locator(".notifications-toasts.visible .notification-list-item")
+            await until("the offer to be gone", lambda: _none(toasts))
+            # The question is kept by VS Code, and does no harm.
+            await window.command("Notifications: Show Notifications")
+            await window.page.click('.notifications-center :text("Create Environment")')
+            await window.page.wait_for_selector('.statusbar-item :text("installed meanwhile")')
+            await window.is_ready()
+            storage = server.home / "data/User/globalStorage/midfill.midfill"
+            assert not (storage / "environment").exists()
+    finally:
+        await server.stop()
+        await engine.close()
+
+
+async def _none(found: Any) -> bool:
+    return await found.count() == 0

@@ -166,10 +166,27 @@ async def test_documents_that_are_no_files(place: Place, program: Path):
     await window.sees("um(numbers)")
     await window.keep(OUTPUT / "virtual.png")
 
+    # Its ignore file is read by VS Code, as the language server cannot.
+    other = await place.window("memory:/ignored.py")
+    await other.is_ready()
+    asked = len(place.engine.requests)
+    await other.type("s")
+    await other.says("excluded file")
+    await other.command("Midfill: Why Nothing?")
+    await other.reads("/.midfillignore names this file.")
+    assert len(place.engine.requests) == asked
+    await other.page.close()
+
     await window.command("Midfill: Try It in a Sample File")
     await window.page.wait_for_selector('.tab.active:has-text("Untitled-1")')
     await window.sees("um(numbers)")
     await window.keep(OUTPUT / "untitled.png")
+
+    place.engine.answer = fill(middle(""))
+    await window.command("New Untitled Text File")
+    await window.page.wait_for_selector('.tab.active:has-text("Untitled-2")')
+    await window.type("T")
+    await window.says("nothing to add")
 
     await window.command("Preferences: Open Default Settings (JSON)")
     await window.says("not completed here")

@@ -2,7 +2,12 @@ import os
 
 import pytest
 
-from midfill_lsp.context.privacy import is_secret, why_excluded
+from midfill_lsp.context.privacy import (
+    is_secret,
+    why_excluded,
+    why_excluded_elsewhere,
+)
+from midfill_lsp.documents import Elsewhere
 
 
 @pytest.mark.parametrize(
@@ -100,3 +105,28 @@ def test_a_malformed_pattern_costs_only_itself(tmp_path):
 def test_an_unreadable_ignore_file_excludes_everything_below(tmp_path):
     (tmp_path / ".midfillignore").mkdir()
     assert why_excluded(str(tmp_path / "a.py"), roots=[str(tmp_path)]).code == "excluded-file"
+
+
+def test_a_file_that_is_not_on_this_disk_is_judged_by_what_the_editor_tells():
+    ignore_files = (("/", "*.gen.py\nvendor/\n"), ("/deep", "!keep.gen.py\nlocal.py\n"))
+    told = Elsewhere("/", ignore_files)
+    assert why_excluded_elsewhere("/a.gen.py", told).code == "excluded-file"
+    assert (
+        why_excluded_elsewhere("/vendor/x.py", told).message == "/.midfillignore names this file."
+    )
+    assert why_excluded_elsewhere("/deep/local.py", told).code == "excluded-file"
+    assert why_excluded_elsewhere("/deep/keep.gen.py", told) is None
+    assert why_excluded_elsewhere("/work.py", Elsewhere("/", ignore_files[:1])) is None
+    assert why_excluded_elsewhere("/.env", told).code == "secret-file"
+    assert why_excluded_elsewhere("/p/keys/a.py", told._replace(root="/p"), exclude=["/keys/"])
+
+
+def test_of_a_file_that_is_not_on_this_disk_nothing_is_known_untold():
+    assert why_excluded_elsewhere("/a.py", None).code == "excluded-file"
+    assert why_excluded_elsewhere("/.env", None).code == "secret-file"
+    assert why_excluded_elsewhere("/a.py", Elsewhere("/", ())) is None
+
+
+def test_files_of_this_disk_do_not_ignore_those_of_another(tmp_path):
+    (tmp_path / ".midfillignore").write_text("*\n")
+    assert why_excluded_elsewhere(str(tmp_path / "a.py"), Elsewhere(str(tmp_path), ())) is None
