@@ -183,7 +183,7 @@ async def test_documents_that_are_no_files(place: Place, program: Path):
     await window.keep(OUTPUT / "untitled.png")
 
     place.engine.answer = fill(middle(""))
-    await window.command("New Untitled Text File")
+    await window.press("Control+Alt+N")  # in the palette, "New Untitled" also compares two
     await window.page.wait_for_selector('.tab.active:has-text("Untitled-2")')
     await window.type("T")
     await window.says("nothing to add")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from typing import TYPE_CHECKING
+import signal
+from pathlib import Path
 
 import pytest
 from tests.editors.vscode import install
+from tests.editors.vscode.conftest import OUTPUT
 from tests.editors.vscode.workbench import CodeServer, Installation, Window, browser, private, until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.editor, pytest.mark.model, pytest.mark.timeout(400)]
 
@@ -40,7 +40,27 @@ async def test_the_shipped_model_completes_in_vscode(
             await until("ghost text", window.ghost, LOAD_LIMIT_S)
             await window.press("Tab")
             assert "def total(values):\n    return" in await window.saved()
+
+            # The engine is killed while the window is open: another one is started, and completes.
+            described = Path(env["MIDFILL_RUNTIME_DIR"]) / "engine.json"
+            first = json.loads(described.read_text())["pid"]
+            os.kill(first, signal.SIGKILL)
+            await window.press("Control+End")
+            await window.type("\n\ndef mean_of_squares(")
+            await until("another engine", lambda: _pid(described) not in (0, first), LOAD_LIMIT_S)
+            await until("the model again", window.has_engine, LOAD_LIMIT_S)
+            await window.command("Midfill: Complete Now")
+            await until("ghost text again", window.ghost, LOAD_LIMIT_S)
+            await window.keep(OUTPUT / "after-a-killed-engine.png")
     finally:
         await server.stop()
         ending = await asyncio.create_subprocess_exec(program, "stop", env={**os.environ, **env})
         await ending.wait()
+
+
+def _pid(described: Path) -> int:
+    """The process that the running engine names; 0 while there is none."""
+    try:
+        return int(json.loads(described.read_text())["pid"])
+    except (OSError, ValueError):
+        return 0
