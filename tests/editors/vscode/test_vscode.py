@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import TYPE_CHECKING
@@ -323,6 +324,103 @@ async def test_a_language_is_switched_off_and_on(office: Office):
     office.answers("um(numbers)")
     await office.window.type("s")
     await office.window.sees("um(numbers)")
+
+
+async def test_the_workspace_is_switched_off_and_on(office: Office):
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Switch On or Off in This Workspace")
+    await office.window.says("off")
+    await office.window.type("s")
+    await office.window.command("Midfill: Switch On or Off in This Workspace")
+    await office.window.is_ready()
+    assert office.engine.requests == []
+    office.answers("m(numbers)")
+    await office.window.type("u")
+    await office.window.sees("m(numbers)")
+
+
+async def test_a_setting_counts_at_once(office: Office):
+    office.answers(" values")
+    await office.edit("# mean of\n", (0, 9))
+    office.server.configure({"midfill.inComments": False})
+    await until("the silence", lambda: typed_until(office, "comment"))
+    assert await office.window.ghost() == ""
+    office.server.configure({"midfill.inComments": True})
+    await until("ghost text", lambda: typed_until(office, ""))
+
+
+async def typed_until(office: Office, reason: str) -> bool:
+    """Type a letter anew, and look whether the status says this, or ghost text is there."""
+    await office.window.type("x")
+    await office.window.press("Backspace")
+    await office.window.type("x")
+    for _ in range(20):
+        if reason and reason in await office.window.status():
+            return True
+        if not reason and await office.window.ghost() == " values":
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def test_undo_takes_back_what_was_accepted_and_nothing_typed(office: Office):
+    office.answers("um(numbers)")
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await office.window.sees("um(numbers)")
+    await office.window.press("Tab", "Control+Z")
+    await office.window.sees("um(numbers)")
+    assert await office.saved() == MEAN.replace("total = ", "total = s")
+
+
+async def test_a_very_long_line(office: Office):
+    office.answers("bc(x)")
+    start = "x = [" + "1, " * 1_500
+    await office.edit(f"{start}\n", (0, len(start)))
+    await office.window.type("a")
+    await office.window.sees("bc(x)")
+    await office.window.press("Tab")
+    assert await office.saved() == f"{start}abc(x)\n"
+
+
+async def test_both_sides_of_a_comparison_are_no_trouble(office: Office):
+    office.answers("um(numbers)")
+    await office.edit(MEAN, GAP)
+    await office.window.command("File: Compare Active File with Saved")
+    await office.window.page.wait_for_selector(".monaco-diff-editor .modified .view-line")
+    await office.window.page.click(".monaco-diff-editor .modified .view-line >> nth=1")
+    await office.window.press("End")
+    await office.window.type("s")
+    await until("ghost text", lambda: compared(office))
+    await office.window.press("Tab")
+    await office.window.page.click(".tab.active .tab-actions .action-label")
+    assert "total = sum(numbers)\n" in await office.saved()
+
+
+async def compared(office: Office) -> bool:
+    shown = office.window.page.locator(".modified [class*='ghost-text-decoration']")
+    return "".join(await shown.all_text_contents()) == "um(numbers)"
+
+
+async def test_the_menu_can_be_kept_beside_suggestions(office: Office):
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Keep the Completion Menu beside Suggestions")
+    path = office.server.home / "data" / "User" / "settings.json"
+    kept = {"other": "on"}
+    await until(
+        "the setting",
+        lambda: (
+            kept.items() <= json.loads(path.read_text()).get("editor.quickSuggestions", {}).items()
+        ),
+    )
+
+
+async def test_the_doctor_reports_in_a_panel_that_stays(office: Office):
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Doctor")
+    await office.window.page.wait_for_selector(".terminal-tab:has-text('doctor'), .terminal.xterm")
+    await office.window.keep(office.output / "doctor.png")
+    await office.window.command("View: Toggle Panel Visibility")
 
 
 async def test_a_file_of_ten_thousand_lines(office: Office):
