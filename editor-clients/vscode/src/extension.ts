@@ -1,4 +1,5 @@
 /** Wires the parts together; the language server decides, this only draws and maps keys. */
+import { homedir } from "node:os";
 import * as vscode from "vscode";
 import { registerAccepting } from "./accept.ts";
 import { Server } from "./client.ts";
@@ -170,6 +171,7 @@ class Midfill implements vscode.Disposable {
       roots: folders.filter(({ uri }) => uri.scheme === "file").map(({ uri }) => uri.fsPath),
       environment: this.environment,
       path: process.env["PATH"] ?? "",
+      home: homedir(),
     });
   }
 

@@ -21,17 +21,20 @@ export interface Places {
   readonly environment: string;
   /** PATH of the user. */
   readonly path: string;
+  /** The user's home, whose `.local/bin` is not on every PATH: pipx and uv install there. */
+  readonly home: string;
 }
 
 export type Found =
   | { readonly kind: "found"; readonly command: string; readonly where: string }
   | { readonly kind: "missing"; readonly message: string };
 
-/** The setting, then PATH, then the workspace's environment, then our own. */
+/** The setting, then PATH, `~/.local/bin`, the workspace's environment, and our own. */
 export async function findServer(places: Places): Promise<Found> {
   if (places.setting !== "") return fromSetting(places);
   const candidates: [string | undefined, string][] = [
     [await onPath("midfill", places.path), "PATH"],
+    [join(places.home, ".local", "bin", WINDOWS ? "midfill.exe" : "midfill"), "~/.local/bin"],
     ...places.roots.map((root): [string, string] => [
       inEnvironment(join(root, ".venv"), "midfill"),
       "the workspace's .venv",

@@ -1,5 +1,7 @@
 --- What the server last said of itself, and the words for it in a status line.
 
+local config = require("midfill.config")
+
 local M = {}
 
 ---@class midfill.Status
@@ -82,7 +84,9 @@ end
 ---@return string
 function M.line()
   local parts = { "midfill", ICONS[current.state] or current.state }
-  if current.state == "loading" and current.progress then
+  if config.why_not(vim.api.nvim_get_current_buf()) then -- `:Midfill why` has the sentence
+    parts = { "midfill", ICONS.off, "not here" }
+  elseif current.state == "loading" and current.progress then
     parts[#parts + 1] = ("%d %%"):format(math.floor(current.progress * 100 + 0.5))
   elseif current.state == "ready" or current.state == "busy" then
     local silence = silences[vim.uri_from_bufnr(0)]

@@ -13,7 +13,7 @@ function program(path: string, script = "exit 0"): string {
 }
 
 const folder = (): string => mkdtempSync(join(tmpdir(), "midfill-"));
-const nowhere = { setting: "", roots: [], environment: "/nowhere", path: "" };
+const nowhere = { setting: "", roots: [], environment: "/nowhere", path: "", home: "/nowhere" };
 
 test("the setting wins", async () => {
   const [set, other] = [program(join(folder(), "mine")), program(join(folder(), "midfill"))];
@@ -27,13 +27,14 @@ test("a setting that cannot be run is said, not replaced", async () => {
   assert.match(found.kind === "missing" ? found.message : "", /\/no\/such\/midfill/);
 });
 
-test("PATH comes before the workspace, the workspace before our environment", async () => {
+test("PATH and the user's bin come before the workspace, that before our environment", async () => {
   const root = folder();
   const places = {
     setting: "",
     path: [folder(), folder()].join(delimiter),
     roots: [root],
     environment: folder(),
+    home: folder(),
   };
   const ours = program(inEnvironment(places.environment, "midfill"));
   const first = await findServer(places);
@@ -41,6 +42,9 @@ test("PATH comes before the workspace, the workspace before our environment", as
   const local = program(inEnvironment(join(root, ".venv"), "midfill"));
   const second = await findServer(places);
   assert.equal(second.kind === "found" && second.command, local);
+  const user = program(join(places.home, ".local", "bin", "midfill"));
+  const beside = await findServer(places);
+  assert.equal(beside.kind === "found" && beside.command, user);
   const global = program(join(places.path.split(delimiter)[1] ?? "", "midfill"));
   const third = await findServer(places);
   assert.equal(third.kind === "found" && third.command, global);
