@@ -338,7 +338,7 @@ def test_the_status_line_tells_state_latency_and_reason(open_desk: Open) -> None
         "midfill/silence", uri=uri, version=1, code="comment", message="The cursor is in a comment."
     )
     line("midfill ● comment")
-    desk.nvim.command("enew")
+    desk.nvim.command("ene")
     line("midfill ○ not here")
     desk.nvim.type(":Midfill why<CR>")
     desk.nvim.wait(lambda: "This buffer has no file name yet." in desk.said(), "a reason")
