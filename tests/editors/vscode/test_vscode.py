@@ -415,14 +415,6 @@ async def test_the_menu_can_be_kept_beside_suggestions(office: Office):
     )
 
 
-async def test_the_doctor_reports_in_a_panel_that_stays(office: Office):
-    await office.edit(MEAN, GAP)
-    await office.window.command("Midfill: Doctor")
-    await office.window.page.wait_for_selector(".xterm-rows :text('language server')")
-    await office.window.keep(office.output / "doctor.png")
-    await office.window.command("View: Toggle Panel Visibility")
-
-
 async def test_a_file_of_ten_thousand_lines(office: Office):
     office.answers("bc(x)")
     half = "".join(f"value_{n} = {n}  # 🎉\n" for n in range(5_000))
