@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -410,12 +411,14 @@ def _rotary(
 
     The first half of the sines is negated: a rotation is then ``x * cos + swap(x) * sin``.
     """
-    half = torch.arange(0, config.head_dim, 2, dtype=torch.float32) / config.head_dim
-    angles = torch.outer(
-        torch.arange(config.max_positions, dtype=torch.float32), config.rope_theta**-half
-    )
-    cos = torch.cat((angles.cos(), angles.cos()), -1)
-    sin = torch.cat((-angles.sin(), angles.sin()), -1)
+    # NumPy, for on CPUs PyTorch's cosine now and then has other last bits in one process than in
+    # the next (MKL, on one of its threads), and with int8 behind them that is another text.
+    half = np.arange(0, config.head_dim, 2) / config.head_dim
+    frequencies = (config.rope_theta**-half).astype(np.float32)
+    angles = np.outer(np.arange(config.max_positions, dtype=np.float32), frequencies)
+    left_cos, left_sin = np.cos(angles.astype(float)), np.sin(angles.astype(float))
+    cos = torch.from_numpy(np.concatenate((left_cos, left_cos), -1))
+    sin = torch.from_numpy(np.concatenate((-left_sin, left_sin), -1))
     return cos.to(device, dtype), sin.to(device, dtype)
 
 
