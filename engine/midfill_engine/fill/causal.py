@@ -148,13 +148,15 @@ def repeated(written: Sequence[int], place: Sequence[int]) -> list[int]:
     That is where most of the last tokens agree: two of them, or the last one if it stands there
     once only. Of several such places it is the last. (Prompt lookup: Saxena 2023.)
     """
+    if not place:
+        return []
     last = list(place[: -FAR_BACK - 1 : -1])
 
     def agreeing(end: int) -> int:
         back = zip(reversed(written[max(end - FAR_BACK, 0) : end]), last, strict=False)
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], back))
 
-    ends = [n for n, token in enumerate(written, 1) if token in last[:1]]
+    ends = [n for n, token in enumerate(written, 1) if token == place[-1]]
     best = max(reversed(ends), key=agreeing, default=0)
     if not best or (len(ends) > 1 and agreeing(best) < 2):
         return []

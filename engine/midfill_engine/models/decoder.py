@@ -411,8 +411,8 @@ def _rotary(
 
     The first half of the sines is negated: a rotation is then ``x * cos + swap(x) * sin``.
     """
-    # NumPy, for on CPUs PyTorch's cosine now and then has other last bits in one process than in
-    # the next (MKL, on one of its threads), and with int8 behind them that is another text.
+    # NumPy, for PyTorch's cosine was seen to have other last bits in one process than in the next
+    # (on a CPU, in the rows of one thread), and with int8 behind them that is another text.
     half = np.arange(0, config.head_dim, 2) / config.head_dim
     frequencies = (config.rope_theta**-half).astype(np.float32)
     angles = np.outer(np.arange(config.max_positions, dtype=np.float32), frequencies)

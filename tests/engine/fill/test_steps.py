@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -234,9 +235,27 @@ def test_a_step_knows_how_many_rows_ran_beside_its_own():
 
 @pytest.fixture(scope="module", params=["int8", "float32"])
 def loaded(request, tiny_path: Path) -> Filler:
+    return loaded_as(request.param, tiny_path)
+
+
+def loaded_as(precision: str, path: Path) -> Filler:
     return Filler.load(
-        EngineSettings(model=str(tiny_path), device="cpu", precision=request.param, threads=1)
+        EngineSettings(model=str(path), device="cpu", precision=precision, threads=1)
     )
+
+
+def watched(monkeypatch, before: Callable[[], None] = lambda: None) -> list[int]:
+    """How many lanes share each forward from now on; ``before`` is called when it is counted."""
+    forwards: list[int] = []
+    real = Decoder.forward_lanes
+
+    def forward_lanes(decoder: Decoder, lanes: list[Lane]) -> list[torch.Tensor]:
+        forwards.append(len(lanes))
+        before()
+        return real(decoder, lanes)
+
+    monkeypatch.setattr(Decoder, "forward_lanes", forward_lanes)
+    return forwards
 
 
 @pytest.fixture(autouse=True)
@@ -279,17 +298,7 @@ def test_candidates_together_are_those_written_one_after_the_other(loaded, reque
 
 
 def test_further_candidates_share_their_forwards(tiny_path, monkeypatch):
-    filler = Filler.load(
-        EngineSettings(model=str(tiny_path), device="cpu", precision="int8", threads=1)
-    )
-    shared: list[int] = []
-    real = Decoder.forward_lanes
-
-    def forward_lanes(decoder: Decoder, lanes: list[Lane]) -> list[torch.Tensor]:
-        shared.append(len(lanes))
-        return real(decoder, lanes)
-
-    monkeypatch.setattr(Decoder, "forward_lanes", forward_lanes)
+    filler, shared = loaded_as("int8", tiny_path), watched(monkeypatch)
     request = FillRequest("x", "y", candidates=4, max_tokens=8, allow_empty=False)
     answer = filler.fill(request, deadline=FOREVER, stop=StopToken())
     assert shared[0] == 1  # the first comes as if it were asked for alone
@@ -298,21 +307,18 @@ def test_further_candidates_share_their_forwards(tiny_path, monkeypatch):
 
 
 def test_candidates_are_stopped_within_one_forward_and_keep_what_they_have(loaded, monkeypatch):
-    stop, forwards = StopToken(), []
-    real = Decoder.forward_lanes
+    stop = StopToken()
 
-    def forward_lanes(decoder: Decoder, lanes: list[Lane]) -> list[torch.Tensor]:
-        forwards.append(len(lanes))
+    def at_the_eighth() -> None:
         if len(forwards) == 8:
             stop.stop("cancelled")
-        return real(decoder, lanes)
 
     request = FillRequest(
         TEXT[:20], TEXT[20:], candidates=4, max_tokens=6, strategy="autoregressive", session="c"
     )
     whole = loaded.fill(request, deadline=FOREVER, stop=StopToken())
     loaded.forget("c")
-    monkeypatch.setattr(Decoder, "forward_lanes", forward_lanes)
+    forwards = watched(monkeypatch, at_the_eighth)
     cut = loaded.fill(request, deadline=FOREVER, stop=stop)
     assert len(forwards) == 8
     assert cut.finish_reason == "cancelled"
@@ -387,17 +393,7 @@ def test_sessions_together_get_what_each_gets_alone(loaded, asked, most):
 
 
 def test_sessions_share_their_forwards(tiny_path, monkeypatch):
-    filler = Filler.load(
-        EngineSettings(model=str(tiny_path), device="cpu", precision="int8", threads=1)
-    )
-    shared: list[int] = []
-    real = Decoder.forward_lanes
-
-    def forward_lanes(decoder: Decoder, lanes: list[Lane]) -> list[torch.Tensor]:
-        shared.append(len(lanes))
-        return real(decoder, lanes)
-
-    monkeypatch.setattr(Decoder, "forward_lanes", forward_lanes)
+    filler, shared = loaded_as("int8", tiny_path), watched(monkeypatch)
     fills: list[Fill] = []
     for session in "ab":
         request = FillRequest("x", "y", session=session, max_tokens=8, strategy="autoregressive")
@@ -410,9 +406,7 @@ def test_sessions_share_their_forwards(tiny_path, monkeypatch):
 
 def test_a_prefill_delays_nobody_by_more_than_a_chunk(tiny_path):
     """While one reads a long context, another takes a step at every second forward at least."""
-    filler = Filler.load(
-        EngineSettings(model=str(tiny_path), device="cpu", precision="int8", threads=1)
-    )
+    filler = loaded_as("int8", tiny_path)
     drafts: list[Draft] = []
     fills: list[Fill] = []
     long = FillRequest("y = 1\n" * 60, "", session="long", max_tokens=1)
