@@ -20,6 +20,7 @@ from tests.editors.desk import ADD, FIRST, SECOND
 
 pytest.importorskip("pyte", reason="MISSING pyte: pip install -e '.[test]'")
 from tests.editors.engine import ScriptedEngine
+from tests.editors.screenshot import save_terminal
 from tests.editors.terminal import Terminal
 
 pytestmark = pytest.mark.editor
@@ -55,10 +56,9 @@ def open_terminal(
     (tmp_path / ".git").mkdir()
     (tmp_path / "work.py").write_text("# first\n\n")
     yield start
-    OUTPUT.mkdir(parents=True, exist_ok=True)
     for number, terminal in enumerate(terminals):
         name = f"{request.node.name}-{number}" if number else request.node.name
-        (OUTPUT / f"{name}.txt").write_text(terminal.text() + "\n")
+        save_terminal(terminal.screen, OUTPUT / name)
         terminal.close()
 
 
