@@ -77,6 +77,7 @@ class MidfillServer(LanguageServer):
         self._session: Session | None = None
         self._initial: Mapping[str, Any] = {}
         self._configured: Mapping[str, Any] = {}
+        self._wants_late = False
         self._problems: list[str] = []
         self._reported: set[str] = set()
         self._reported_engine: set[str] = set()
@@ -117,7 +118,10 @@ class MidfillServer(LanguageServer):
         negotiated = types.PositionEncodingKind(self.workspace.position_encoding)
         documents.encoding = negotiated.value
         options = params.initialization_options
-        self._initial = options if isinstance(options, dict) else {}
+        options = dict(options) if isinstance(options, dict) else {}
+        # What the client can do, not what the user wants: no setting.
+        self._wants_late = options.pop("late", False) is True
+        self._initial = options
         folders = [folder.uri for folder in params.workspace_folders or ()]
         roots = _paths(folders or [params.root_uri or ""])
         settings, self._problems = self._read_settings(roots)
@@ -133,6 +137,7 @@ class MidfillServer(LanguageServer):
                 self._surroundings,
                 lambda: self.session.settings,
                 on_draft=self._draft,
+                on_late=self._late,
                 on_work=lambda: status.send(self.session),
                 on_battery=on_battery,
             ),
@@ -271,6 +276,12 @@ class MidfillServer(LanguageServer):
             message = inline_completion.draft_message(live, draft, session.documents)
             if message is not None:
                 session.notify("midfill/draft", message)
+
+    def _late(self, live: Live) -> None:
+        session = self.session
+        message = inline_completion.late_message(live, session.documents)
+        if message is not None and self._wants_late:
+            session.notify("midfill/late", message)
 
     async def stop(self) -> None:
         """Let go of everything but the engine, which serves other editors."""

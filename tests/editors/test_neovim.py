@@ -268,6 +268,31 @@ def test_a_chosen_candidate_stays_while_it_agrees(open_desk: Open) -> None:
     assert asked == 2
 
 
+def test_what_comes_late_asks_once_more_only_where_the_user_rests(open_desk: Open) -> None:
+    desk = open_desk(script={"null": True})
+    assert desk.messages("initialize")[0]["params"]["initializationOptions"]["late"] is True
+    desk.nvim.type("idef a")
+    desk.wait_message("textDocument/inlineCompletion", 1, lambda p: p["position"]["character"] == 5)
+    settle(desk)
+    asked = len(inline(desk))
+    desk.script(null=False, completions=[ADD])
+    uri = desk.nvim.lua("return vim.uri_from_bufnr(0)")
+
+    def late(**told: object) -> None:
+        message = {"method": "midfill/late", "params": {"uri": uri, **told}}
+        desk.nvim.lua("require('midfill.client').notify('scripted/send', ...)", message)
+        settle(desk)
+
+    late(uri="file:///elsewhere.py")
+    assert len(inline(desk)) == asked
+    late()
+    desk.nvim.wait_ghost(ADD[5:])
+    ask(desk, "<M-d>", "")
+    late()
+    assert len(inline(desk)) == asked + 1
+    assert desk.nvim.ghost() == ""
+
+
 def test_dismissed_stays_dismissed_until_the_text_changes(open_desk: Open) -> None:
     desk = open_desk(script={"completions": [ADD]})
     ask(desk, "idef a", ADD[5:])

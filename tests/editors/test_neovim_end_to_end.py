@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.editors.desk import ADD, FIRST, ROOT, SECOND, Desk, ask
 from tests.editors.engine import LANGUAGE_SERVER, ScriptedEngine
+from tests.fake_engine import fill
 
 pytestmark = pytest.mark.editor
 
@@ -77,6 +78,18 @@ def test_typing_on_cancels_the_engine(
     engine.call(engine.fake.go.set)
     desk.nvim.type("<BS>")
     desk.nvim.wait_ghost(ADD[5:])
+
+
+def test_what_was_not_ready_in_time_is_shown_to_who_rests(
+    open_real: Callable[..., Desk], engine: ScriptedEngine
+) -> None:
+    engine.fake.answer = lambda r: (
+        engine.answer(r) if r.get("speculative") else fill(reason="deadline")
+    )
+    desk = open_real("\n")
+    ask(desk, "idef a", ADD[5:])
+    desk.nvim.type("<M-f>")
+    desk.nvim.wait(lambda: desk.nvim.lines() == [FIRST, SECOND], "accepted")
 
 
 def test_dismissed_stays_dismissed_and_why_says_so(open_real: Callable[..., Desk]) -> None:

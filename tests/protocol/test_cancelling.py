@@ -1,5 +1,7 @@
 """What stops the engine's work, and what must not."""
 
+import pytest
+
 from tests.fake_engine import fill, middle
 from tests.protocol.client import URI
 
@@ -186,6 +188,52 @@ async def test_what_was_not_ready_in_time_is_gone_on_with_while_the_typist_rests
     [item] = await client.inline(0, 4)
     assert item["insertText"] == "late()"
     assert len(engine.asked) == asked
+
+
+@pytest.fixture
+async def resting(connect, engine):
+    """An editor that asks once more when it is told to; only the third try comes in time."""
+    tries = iter([fill(reason="deadline"), fill(reason="deadline"), fill(middle("late()"))])
+    engine.answer = lambda _: next(tries)
+    client = connect()
+    await client.initialize(initializationOptions={"late": True})
+    await client.ready()
+    client.open("# 🎉\nx = \n")
+    return client
+
+
+async def test_who_rests_is_told_when_it_is_ready_after_all(resting, engine):
+    assert await resting.inline(1, 4) is None
+    told = await resting.noted("midfill/late")
+    assert told == {"uri": URI, "version": 1, "position": {"line": 1, "character": 4}}
+    [item] = await resting.inline(1, 4)
+    assert item["insertText"] == "late()"
+    assert len(engine.requests) == 3
+
+
+async def test_who_types_on_is_not_told(resting, engine):
+    assert await resting.inline(1, 4) is None
+    engine.go.clear()
+    while len(engine.requests) < 2:
+        engine.arrived.clear()
+        await engine.arrived.wait()
+    resting.type("q", 1, 4, version=2)
+    engine.go.set()
+    await resting.settled()
+    assert "midfill/late" not in [method for method, _ in resting.notifications]
+
+
+async def test_only_who_wants_to_know_is_told(client, engine):
+    answers = iter([fill(reason="deadline"), fill(middle("late()"))])
+    engine.answer = lambda _: next(answers)
+    client.open("x = \n")
+    assert await client.inline(0, 4) is None
+    while len(engine.requests) < 2:
+        engine.arrived.clear()
+        await engine.arrived.wait()
+    [item] = await client.inline(0, 4)
+    assert item["insertText"] == "late()"
+    assert "midfill/late" not in [method for method, _ in client.notifications]
 
 
 async def test_nothing_is_asked_ahead_where_that_is_switched_off(connect, engine):

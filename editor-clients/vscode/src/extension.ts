@@ -10,6 +10,7 @@ import { findServer, type Found } from "./find.ts";
 import { Ghost, PART_ACCEPTED_COMMAND } from "./ghost.ts";
 import { Inspector } from "./inspector.ts";
 import { askToInstall, createEnvironment, locateProgram } from "./install.ts";
+import { LateAnswers } from "./late.ts";
 import * as protocol from "./protocol.ts";
 import { SECTION, clientSettings, settingNames } from "./settings.ts";
 import { Shown } from "./shown.ts";
@@ -36,6 +37,7 @@ class Midfill implements vscode.Disposable {
     this.inspector.refresh();
   });
   private readonly inspector = new Inspector(this.client.bind(this));
+  private readonly late = new LateAnswers(this.shown);
   private readonly elsewhere = new Elsewhere(this.client.bind(this));
   private readonly server: Server;
   private readonly environment: string;
@@ -64,10 +66,14 @@ class Midfill implements vscode.Disposable {
         client.onNotification(protocol.draft, (it) => {
           this.confidence.showDraft(it);
         });
+        client.onNotification(protocol.late, (it) => {
+          void this.late.askAgain(it);
+        });
       },
       middleware: {
-        provideInlineCompletionItems: async (document, position, inlineContext, token, next) => {
+        provideInlineCompletionItems: async (document, position, asked, token, next) => {
           if (this.hasSeveralCursors(document)) return null;
+          const inlineContext = this.late.inContext(document, asked);
           const result = await next(document, position, inlineContext, token);
           if (!token.isCancellationRequested) {
             return this.ghost.present(document, position, inlineContext, result);

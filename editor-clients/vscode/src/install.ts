@@ -64,10 +64,20 @@ export async function createEnvironment(
   } catch (error) {
     await rm(environment, { recursive: true, force: true });
     if (!(error instanceof vscode.CancellationError)) {
-      await explain(`The environment could not be made: ${String(error)}`, log);
+      await explain(`The environment could not be made: ${whyNot(error, wanted)}`, log);
     }
     return false;
   }
+}
+
+/** pip's last line; where its index has no such package, a checkout may be at hand. */
+function whyNot(error: unknown, wanted: string): string {
+  const why = error instanceof Error ? error.message : String(error);
+  if (!why.includes("No matching distribution")) return why;
+  return (
+    `pip finds no \`${wanted}\`. Name a checkout of the project, as in ` +
+    "`/path/to/midfill[engine]`, in the setting midfill.client.package, and create it again."
+  );
 }
 
 async function explain(message: string, log: vscode.LogOutputChannel): Promise<void> {

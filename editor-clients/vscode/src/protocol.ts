@@ -43,6 +43,13 @@ export interface Draft {
   step: number;
 }
 
+/** What was not ready in time for a question is known now. */
+export interface Late {
+  uri: string;
+  version: number;
+  position: Position;
+}
+
 /** The argument of the command `midfill.accepted` that every item carries. */
 export interface Acceptance {
   id: string;
@@ -111,6 +118,7 @@ export const RESTART_ENGINE_COMMAND = "midfill.restartEngine";
 
 export const statusChanged = new NotificationType<Status>("midfill/status");
 export const silence = new NotificationType<Silence>("midfill/silence");
+export const late = new NotificationType<Late>("midfill/late");
 export const draft = new NotificationType<Draft>("midfill/draft");
 
 export const didShow = new NotificationType<{ id: string }>("midfill/didShow");

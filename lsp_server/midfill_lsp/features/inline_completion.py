@@ -140,6 +140,19 @@ def draft_message(live: Live, draft: Draft, documents: DocumentStore) -> dict[st
     }
 
 
+def late_message(live: Live, documents: DocumentStore) -> dict[str, Any] | None:
+    """A `midfill/late`; ``None`` when the document is not, or no more, as the question had it."""
+    snapshot, document = live.ask.snapshot, documents.get(live.ask.snapshot.uri)
+    if document is None or document.text != snapshot.text:
+        return None
+    line, character = document.index.position(snapshot.offset, documents.encoding)
+    return {
+        "uri": snapshot.uri,
+        "version": snapshot.version,
+        "position": {"line": line, "character": character},
+    }
+
+
 def edit_range(index: LineIndex, start: int, end: int, encoding: Any) -> types.Range:
     """A range between two offsets in the client's units."""
     return types.Range(

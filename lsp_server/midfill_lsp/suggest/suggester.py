@@ -39,6 +39,10 @@ log = logging.getLogger(__name__)
 
 Outcome = tuple[Suggestion, ...] | Silence
 
+#: How often the engine may go on with what was not ready in time; a processor reads a long context
+#: for several seconds.
+TRIES = 4
+
 #: Seconds of rest before anything is asked ahead: a typist's next key comes sooner.
 AHEAD_AFTER_S = 0.2
 
@@ -78,6 +82,8 @@ class Suggester:
         The settings as they are now.
     on_draft
         Told each denoising step of a live request.
+    on_late
+        Told when what was not ready in time is known, and the text is still the same.
     on_work
         Told when `busy` may have changed.
     on_battery
@@ -91,12 +97,14 @@ class Suggester:
         settings: Callable[[], LspSettings],
         *,
         on_draft: Callable[[Live, Draft], None] = lambda *_: None,
+        on_late: Callable[[Live], None] = lambda _: None,
         on_work: Callable[[], None] = lambda: None,
         on_battery: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.backend, self._surroundings, self._settings = backend, surroundings, settings
-        self._on_draft, self._on_work, self._on_battery = on_draft, on_work, on_battery
+        self._on_draft, self._on_late = on_draft, on_late
+        self._on_work, self._on_battery = on_work, on_battery
         self._clock = clock
         self._documents: dict[str, DocumentState] = {}
         self._running = 0
@@ -234,7 +242,9 @@ class Suggester:
     def _start(self, live: Live, document: DocumentState) -> Live:
         """Start a request in place of what runs for the document."""
         document.stop()
-        live.task = asyncio.get_running_loop().create_task(self._fill(live, document))
+        again = live.ahead and live.taken is None
+        work = self._fill_late(live, document) if again else self._fill(live, document)
+        live.task = asyncio.get_running_loop().create_task(work)
         if live.ahead:
             document.ahead = live
         else:
@@ -262,7 +272,7 @@ class Suggester:
     def _try_again(self, ask: Ask, document: DocumentState) -> None:
         """Let the engine go on with what was not ready in time, while the typist rests.
 
-        Nobody is shown it, but the next key then finds the context read, or even the answer.
+        The next key then finds the context read, or even the answer; who rests on is told of it.
         """
         if self._may_look_ahead:
             self._start(Live(replace(ask, selected=None), ahead=True), document)
@@ -284,6 +294,17 @@ class Suggester:
             return
         future = Ask(replace(snapshot, text=text, offset=offset))
         self._start(Live(future, ahead=True, taken=suggestion), document)
+
+    async def _fill_late(self, live: Live, document: DocumentState) -> Outcome:
+        outcome: Outcome = silence("deadline")
+        for _ in range(TRIES):
+            outcome = await self._fill(live, document)
+            if not (isinstance(outcome, Silence) and outcome.code == "deadline"):
+                break
+        unchanged = document.version == live.ask.snapshot.version
+        if not isinstance(outcome, Silence) and document.ahead is live and unchanged:
+            self._on_late(live)
+        return outcome
 
     async def _fill(self, live: Live, document: DocumentState) -> Outcome:
         """Ask the backend and shape what it says."""

@@ -69,6 +69,28 @@ async def test_a_missing_program_is_offered_and_installed(
     )
 
 
+async def test_a_package_that_pip_does_not_find_is_explained(
+    installation: Installation, tmp_path: Path
+):
+    nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
+    env = {**private(tmp_path), **nowhere, "PATH": "/usr/bin:/bin"}
+    server = CodeServer(installation, tmp_path / "home", env)
+    server.profile({"midfill.client.python": sys.executable})
+    await server.start()
+    try:
+        async with browser(installation.chromium) as chromium:
+            window = Window(server, await chromium.new_page())
+            await window.open(server.write("work.py", "\n"))
+            await window.says("not installed")
+            await window.page.click('.notifications-toasts :text("Create Environment")')
+            await window.reads("Name a checkout of the project, as in `/path/to/midfill[engine]`")
+            storage = server.home / "data/User/globalStorage/midfill.midfill"
+            assert not (storage / "environment").exists()
+            await window.says("not installed")
+    finally:
+        await server.stop()
+
+
 async def test_a_program_that_turns_up_is_started_and_the_offer_goes_away(
     installation: Installation, program: Path, tmp_path: Path
 ):

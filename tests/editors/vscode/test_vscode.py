@@ -83,6 +83,18 @@ async def test_typing_on_cancels_the_running_request(office: Office):
     await office.window.sees("s(numbers)")
 
 
+async def test_what_was_not_ready_in_time_is_shown_to_who_rests(office: Office):
+    office.server.configure({"midfill.speculate": True})
+    office.engine.answer = lambda body: (
+        fill(middle("um(numbers)")) if body.get("speculative") else fill(reason="deadline")
+    )
+    await office.edit(MEAN, GAP)
+    await office.window.type("s")
+    await office.window.sees("um(numbers)")
+    await office.window.press("Tab")
+    assert await office.saved() == MEAN.replace("total = ", "total = sum(numbers)")
+
+
 async def test_a_word_is_accepted_and_journaled(office: Office):
     office.answers("numbers", "[0]", " + numbers[1]")
     await office.edit(MEAN, GAP)

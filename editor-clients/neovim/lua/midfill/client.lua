@@ -216,7 +216,12 @@ local function client_config(root)
     root_dir = root,
     workspace_folders = { { uri = vim.uri_from_fname(root), name = root } },
     capabilities = capabilities(),
-    init_options = vim.tbl_extend("force", { drafts = cfg.drafts }, cfg.settings),
+    init_options = vim.tbl_extend(
+      "force",
+      { drafts = cfg.drafts },
+      cfg.settings,
+      { late = not cfg.core }
+    ),
     settings = settings(),
     handlers = handlers(),
     on_exit = on_exit,

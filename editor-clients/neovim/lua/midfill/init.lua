@@ -61,6 +61,7 @@ local function listen()
   client.on("midfill/status", status.set)
   client.on("midfill/silence", status.silence)
   client.on("midfill/draft", suggestion.draft)
+  client.on("midfill/late", suggestion.late)
   client.on("window/showMessage", show_message)
 end
 

@@ -259,6 +259,16 @@ function M.show()
   return true
 end
 
+--- Whether nothing is to be asked here by itself.
+local function silent()
+  local bufnr, _, _, tick = place()
+  return not config.current.auto
+    or vim.b[bufnr].midfill == false
+    or vim.fn.reg_executing() ~= ""
+    or menu.in_the_way()
+    or (dismissed and dismissed.bufnr == bufnr and dismissed.tick == tick)
+end
+
 --- A key was typed, the menu moved, or insert mode began: redraw now, ask when the text is new.
 ---@param changed boolean whether the text changed (moving about asks nothing)
 function M.refresh(changed)
@@ -272,13 +282,7 @@ function M.refresh(changed)
     M.cancel()
     return
   end
-  local bufnr, _, _, tick = place()
-  local quiet = not config.current.auto
-    or vim.b[bufnr].midfill == false
-    or vim.fn.reg_executing() ~= ""
-    or menu.in_the_way()
-    or (dismissed and dismissed.bufnr == bufnr and dismissed.tick == tick)
-  if quiet then
+  if silent() then
     M.cancel()
   else
     ask(AUTOMATIC)
@@ -354,6 +358,15 @@ end
 ---@return boolean
 function M.visible()
   return M.current() ~= nil
+end
+
+--- What was not ready in time is known now: ask once more, if the user still rests there.
+---@param told { uri: string }
+function M.late(told)
+  local rests = inserting() and not asked and known() and told.uri == vim.uri_from_bufnr(0)
+  if rests and not live() and not silent() then
+    ask(AUTOMATIC)
+  end
 end
 
 --- Draw a denoising step of the pending request, unless something better is shown.
