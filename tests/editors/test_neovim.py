@@ -411,6 +411,36 @@ def test_drafts_are_drawn_while_denoising(open_desk: Open) -> None:
     assert desk.messages("initialize")[0]["params"]["initializationOptions"]["drafts"] is True
 
 
+def test_a_draft_of_another_text_is_not_drawn(open_desk: Open) -> None:
+    desk = open_desk(
+        script={"completions": ["x = alpha"], "delay_ms": 60_000}, options={"drafts": True}
+    )
+    desk.nvim.type("ix =")
+    asked = desk.wait_message(
+        "textDocument/inlineCompletion", 1, lambda p: p["position"]["character"] == 3
+    )[-1]["params"]
+    changed = desk.messages("textDocument/didChange")[-1]["params"]["textDocument"]
+    draft = {
+        "uri": asked["textDocument"]["uri"],
+        "position": asked["position"],
+        "tokens": [[4, 0.9, 1]],
+        "step": 1,
+    }
+
+    def tell(version: int, text: str) -> None:
+        params = {**draft, "version": version, "text": text}
+        message = {"method": "midfill/draft", "params": params}
+        desk.nvim.lua("require('midfill.client').notify('scripted/send', ...)", message)
+
+    frames = desk.nvim.record()
+    tell(changed["version"] - 1, " old")
+    settle(desk)
+    desk.nvim.command("redraw")
+    tell(changed["version"], " new")
+    desk.nvim.wait_ghost(" new")
+    assert not any("old" in frame[0] for frame in frames)
+
+
 # -- menus, snippets, keys -------------------------------------------------------------------------
 
 
@@ -420,6 +450,24 @@ def test_ghost_text_hides_while_the_menu_is_open(open_desk: Open) -> None:
     desk.nvim.type("<C-x><C-n>")
     desk.nvim.wait(lambda: desk.nvim.call("nvim_call_function", "pumvisible", []) == 1, "the menu")
     desk.nvim.wait_ghost("")
+    desk.nvim.type("<C-e>")
+    desk.nvim.wait_ghost(ADD[3:])
+
+
+def test_ghost_text_that_agrees_hides_while_nothing_is_selected(open_desk: Open) -> None:
+    desk = open_desk(
+        "default define\n\n",
+        script={"completions": [ADD]},
+        lua="vim.o.completeopt = 'menuone,noselect,noinsert'",
+    )
+    ask(desk, "Gidef", ADD[3:])
+    desk.nvim.type("<C-x><C-n>")
+    desk.nvim.wait(lambda: desk.nvim.call("nvim_call_function", "pumvisible", []) == 1, "the menu")
+    desk.nvim.wait_ghost("")
+    assert desk.nvim.lines()[1] == "def"
+    desk.nvim.type("<M-f><M-w>")
+    settle(desk)
+    assert desk.nvim.lines() == ["default define", "def"]
     desk.nvim.type("<C-e>")
     desk.nvim.wait_ghost(ADD[3:])
 
@@ -524,9 +572,11 @@ def test_crlf_and_emoji(open_desk: Open, encoding: str) -> None:
     desk.nvim.type("<Esc>:w<CR>")
     wanted = "# 🎉 start\r\ns = '🎉' + 'é🎈'\r\nt = s\r\n".encode()
     desk.nvim.wait(lambda: desk.file.read_bytes() == wanted, "CRLF is kept")
-    desk.nvim.wait(lambda: desk.messages("midfill/didAccept"), "the server is told")
-    told = [m["params"] for m in desk.messages("midfill/didAccept")]
+    told = [m["params"] for m in desk.wait_message("midfill/didAccept", 2)]
     assert told[0]["length"] == len(" + 'é") + 2
+    # Counted from the start of its item, which may be the one that was accepted in part.
+    before = told[0]["length"] if told[1]["id"] == told[0]["id"] else 0
+    assert told[1]["length"] - before == len("'\r\nt = s")
 
 
 def test_a_file_of_ten_thousand_lines(open_desk: Open) -> None:
