@@ -60,6 +60,7 @@ def checkpoint(tmp_path_factory):
         "rms_norm_eps": 1e-6,
         "rope_theta": 10000.0,
         "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
         "vocab_size": vocab,
         "diffusion": {
             "block_size": 32,

@@ -1,4 +1,4 @@
-"""``midfill train``: convert, corpus, run, export, eval.
+"""``midfill train``: adapt, convert, corpus, run, export, eval.
 
 Owns the table of steps; each is imported when it is called, and builds its own parser.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from midfill_engine.wire import MidfillError
 
 STEPS = {
+    "adapt": "fit a checkpoint to your own code, in one command",
     "convert": "an autoregressive checkpoint to a block-diffusion one, not yet trained",
     "corpus": "packages and folders to training text",
     "run": "train a checkpoint on a corpus",

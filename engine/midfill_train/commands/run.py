@@ -11,58 +11,44 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch.utils.data import DataLoader
-
 from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.noise import MIN_WIDTH
-from midfill_train.data.pack import MAX_CONTEXT, MAX_MIDDLE, PackedBatches
-from midfill_train.learn.loop import Run, Trainer
+from midfill_train.data.pack import BLOCK, MAX_CONTEXT, MAX_MIDDLE
+from midfill_train.learn.loop import Run
 from midfill_train.learn.schedule import Schedule
+from midfill_train.learn.start import Adapters, Feed, start
 from midfill_train.learn.workers import Workers
 from midfill_train.model import files
-
-BLOCK = 32
 
 
 def main(argv: Sequence[str]) -> int:
     """Train, and write int4 exports into ``--out``."""
     args = _parser().parse_args(argv)
     workers = Workers.join()
-    marks = read_marks(args.checkpoint)
-    batches = DataLoader(
-        PackedBatches(
-            args.corpus,
-            args.checkpoint,
-            block_size=BLOCK,
-            rows=args.rows,
-            length=args.length,
-            seed=args.seed * 1000 + workers.rank,
-        ),
-        batch_size=None,
-        num_workers=args.loaders,
-        prefetch_factor=4 if args.loaders else None,
-        pin_memory=workers.device.type == "cuda",
-    )
-    source = iter(batches)  # the loaders start before this process touches the weights
-    network = files.load(args.checkpoint).to(workers.device)
-    run = Run(
-        Schedule(args.rate, rounding=args.rounding),
-        seconds=args.minutes * 60,
-        steps=args.steps,
-        chunk=args.chunk,
-        log_every=args.log_every,
-        save_at=tuple(args.save_at),
-    )
-    trainer = Trainer(network, run, workers, eom=marks.eom)
     state = args.out / "state.pt"
-    if args.resume and state.exists():
-        trainer.load_state(state)
+    trainer, source = start(
+        args.checkpoint,
+        args.corpus,
+        Run(
+            Schedule(args.rate, rounding=args.rounding),
+            seconds=args.minutes * 60,
+            steps=args.steps,
+            chunk=args.chunk,
+            log_every=args.log_every,
+            save_at=tuple(args.save_at),
+        ),
+        Feed(args.rows, args.length, args.loaders, args.seed),
+        workers,
+        adapters=Adapters(args.rank, args.alpha or 2 * args.rank) if args.rank else None,
+        state=state if args.resume else None,
+    )
+    marks = read_marks(args.checkpoint)
 
     def save(name: str) -> None:
         if not workers.leads:
             return
         folder = args.out / name
-        files.save(network, folder, like=args.checkpoint, diffusion=trained(marks))
+        files.save(trainer.network, folder, like=args.checkpoint, diffusion=trained(marks))
         if args.resume:
             trainer.save_state(state)
         print(f"saved {folder}", flush=True)
@@ -91,6 +77,14 @@ def trained(marks: Marks) -> dict[str, object]:
     }
 
 
+def positive(text: str) -> int:
+    """A whole number above zero, for ``argparse``."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it has to be 1 or more")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="midfill train run", description=__doc__)
     add = parser.add_argument
@@ -104,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, type=Path, help="folder for the exports")
     add("--minutes", type=float, default=0.0, help="end after so many minutes")
     add("--steps", type=int, default=0, help="end after so many steps")
+    add("--rank", type=positive, help="train adapters of this rank instead of all weights")
+    add("--alpha", type=float, help="adapters count alpha / rank (default: twice the rank)")
     add("--rate", type=float, default=6e-5, help="peak learning rate")
     add(
         "--rounding",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 import tarfile
 import zipfile
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
 
@@ -52,6 +54,7 @@ def build(
     patterns: Iterable[str] = (),
     held_out_files: int = 120,
     held_out_packages: Sequence[str] = (),
+    whole: bool = False,
     seed: int = 0,
     processes: int = 2,
     progress: Callable[[int, int], None] | None = None,
@@ -66,19 +69,22 @@ def build(
         Files a language to hold out, as whole packages.
     held_out_packages
         Names, without version, of packages to hold out in any case.
+    whole
+        Take each root as one folder of own code, all of it, whatever archives lie there.
 
     Returns
     -------
     dict
         Files a language of each part.
     """
-    paths = [path for root in roots for path in archive.find(root)]
+    paths = list(roots) if whole else [p for root in roots for p in archive.find(root)]
+    read = partial(_package, most=None if whole else PACKAGE_BYTES)
     documents: list[Document] = []
     records: list[Record] = []
     seen: set[bytes] = set()
     state = (list(benchmarks), list(patterns))
     with ProcessPoolExecutor(processes, initializer=_start, initargs=state) as pool:
-        for done, (record, files) in enumerate(pool.map(_package, paths, chunksize=2)):
+        for done, (record, files) in enumerate(pool.map(read, paths, chunksize=2)):
             fresh = _fresh(files, seen)
             record.kept = len(fresh)
             documents.extend(fresh)
@@ -101,8 +107,8 @@ def _start(benchmarks: list[str], patterns: list[str]) -> None:
     _STATE["decontaminator"] = Decontaminator(benchmarks, patterns)
 
 
-def _package(path: Path) -> tuple[Record, list[Document]]:
-    """Read one package in a worker process."""
+def _package(path: Path, most: int | None) -> tuple[Record, list[Document]]:
+    """Read one package in a worker process, at most ``most`` bytes of text."""
     try:
         package = archive.read(path)
     except (OSError, ValueError, KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
@@ -114,7 +120,7 @@ def _package(path: Path) -> tuple[Record, list[Document]]:
         record.skipped = "licence"
         return record, []
     documents: list[Document] = []
-    room = PACKAGE_BYTES
+    room = math.inf if most is None else most
     # By hash, so that a package's kept files do not depend on its folders' order.
     for name, data in sorted(package.files, key=lambda f: hashlib.md5(f[0].encode()).digest()):  # noqa: S324
         if len(data) > room:

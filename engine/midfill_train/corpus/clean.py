@@ -29,9 +29,10 @@ LANGUAGES: dict[str, str] = {
     "java": "java",
 }
 
-#: Folders of copies: what is there was written, and is counted, elsewhere; or was transpiled.
+#: Hidden folders, and folders of copies: what is there was written, and is counted, elsewhere; or
+#: was transpiled.
 _COPIES = re.compile(
-    r"(^|/)(vendor|_vendor|vendored|node_modules|third_party|locale|locales|bundles?|dist|umd|cjs"
+    r"(^|/)(\.[^/]+|site-packages|vendor|_vendor|vendored|node_modules|third_party|locale|locales|bundles?|dist|umd|cjs"
     r"|esm|_cjs|_esm|fesm\w*|lib\.commonjs|lib\.esm|legacy-build|min)/"
     r"|\.d\.[mc]?ts$|\.min\.|[_.]pb2?(_grpc)?\.|\.pb\.go$|zz_generated|\.bundle\."
 )

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from midfill_engine.errors import CheckpointError
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
@@ -26,9 +28,24 @@ def read_marks(folder: Path) -> Marks:
 
     The near suffix is introduced by the suffix mark as well: ``P <suffix> S <middle>`` is how the
     base models of the Qwen family were taught to fill a middle, and position tells both apart.
+
+    Raises
+    ------
+    CheckpointError
+        It is none, or of a layout that is not trained here.
     """
-    config = json.loads((folder / "config.json").read_text())
-    section = config["diffusion"]
+    try:
+        return _read(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder} is not a Midfill checkpoint that can be trained "
+            f"({type(error).__name__}: {error}).",
+            "`midfill train convert` makes one of a Qwen2 or Llama shaped model.",
+        ) from error
+
+
+def _read(folder: Path) -> Marks:
+    section = json.loads((folder / "config.json").read_text())["diffusion"]
     tokens = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
     by_name = {token["content"]: int(token["id"]) for token in tokens}
     suffix = int(section["suffix_token_id"])

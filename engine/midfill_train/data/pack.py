@@ -37,6 +37,8 @@ LANGUAGE_SHARES = {
 }
 PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
 MAX_CONTEXT, MAX_MIDDLE = 2300, 126
+#: Widest noisy block.
+BLOCK = 32
 #: Documents tried for a habit before another is drawn.
 _TRIES = 6
 
@@ -159,7 +161,7 @@ class PackedBatches(IterableDataset[Batch]):
         corpus: Path,
         checkpoint: Path,
         *,
-        block_size: int = 32,
+        block_size: int = BLOCK,
         rows: int,
         length: int,
         seed: int,

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from midfill_engine.errors import CheckpointError, OutOfMemory
 from midfill_train.learn.loss import Losses, RowLoss, row_loss, weighted_loss
 from midfill_train.learn.schedule import Schedule
 from midfill_train.learn.workers import Workers, flat_gradients
@@ -78,10 +79,18 @@ class Trainer:
         say: Callable[[str], None] = print,
     ) -> None:
         """Train until the run is over; ``on_save`` gets the share of the run, or ``"end"``."""
-        meter, saves = _Meter(), list(self.run.save_at)
+        meter, begun = _Meter(), self.workers.agree(self._done())
+        saves = [share for share in self.run.save_at if share >= begun]  # a resumed run has others
         while (done := self.workers.agree(self._done())) < 1:
             batch = next(batches)
-            losses, norm = self._step(batch, done)
+            try:
+                losses, norm = self._step(batch, done)
+            except torch.OutOfMemoryError as error:
+                rows, length = batch["ids"].shape
+                raise OutOfMemory(
+                    f"The GPU has too little memory for {rows} rows of {length} positions.",
+                    "Take fewer --rows or a shorter --length, or train adapters.",
+                ) from error
             meter.add(losses, norm)
             self.step += 1
             if self.step == _WARM_STEPS:
@@ -150,25 +159,46 @@ class Trainer:
             torch.cuda.synchronize()
 
     def save_state(self, path: Path) -> None:
-        """Write all that `load_state` needs to go on."""
+        """Write all that `load_state` needs to go on: of the network, what is trained."""
         state = {
-            "network": self.network.state_dict(),
+            "network": {name: parameter.detach() for name, parameter in self._trained()},
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
+            "seconds": time.monotonic() - self.began,
         }
-        torch.save(state, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(".new")  # an interruption while writing leaves the old one whole
+        torch.save(state, new)
+        new.replace(path)
+
+    def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((n, p) for n, p in self.network.named_parameters() if p.requires_grad)
 
     def load_state(self, path: Path) -> None:
-        """Go on where a run was left: weights, optimiser and step."""
+        """Go on where a run was left: weights, optimiser, step and time.
+
+        Raises
+        ------
+        CheckpointError
+            The state is of another network or of other adapters.
+        """
         state = torch.load(path, map_location=self.workers.device, weights_only=True)
-        self.network.load_state_dict(state["network"])
+        shapes = {name: tensor.shape for name, tensor in state["network"].items()}
+        if shapes != {name: parameter.shape for name, parameter in self._trained()}:
+            raise CheckpointError(
+                f"{path} is the state of another run: its trained weights have other shapes.",
+                "Resume with the same checkpoint, method and rank, or without --resume.",
+            )
+        self.network.load_state_dict(state["network"], strict=False)
         self.optimiser.load_state_dict(state["optimiser"])
         self.step = int(state["step"])
+        self.began = time.monotonic() - float(state["seconds"])
 
 
 def _optimiser(network: nn.Module, run: Run, *, fused: bool) -> torch.optim.AdamW:
-    decayed = [p for p in network.parameters() if p.dim() > 1]
-    others = [p for p in network.parameters() if p.dim() <= 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.dim() > 1]
+    others = [p for p in trained if p.dim() <= 1]
     groups = [
         {"params": decayed, "weight_decay": run.weight_decay},
         {"params": others, "weight_decay": 0.0},

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from midfill_engine.errors import CorruptCheckpoint
 from midfill_train.model import quantise
+from midfill_train.model.lora import merged
 from midfill_train.model.network import Layer, Network, Shape
 
 Precision = Literal["int4", "int8", "bf16"]
@@ -53,9 +56,21 @@ _OTHER = "norms and q/k/v biases float16"
 
 
 def load(folder: Path) -> Network:
-    """The network of a checkpoint folder, float32 on the CPU."""
+    """The network of a checkpoint folder, float32 on the CPU.
+
+    Raises
+    ------
+    CorruptCheckpoint
+        A file of weights is damaged, or not there.
+    """
     network = Network(Shape.from_config(json.loads((folder / "config.json").read_text())))
-    fill(network, tensors(folder))
+    try:
+        fill(network, tensors(folder))
+    except (SafetensorError, KeyError) as error:
+        raise CorruptCheckpoint(
+            f"The weights in {folder} are damaged or not complete ({error}).",
+            "Get them again: `midfill models fetch`.",
+        ) from error
     return network
 
 
@@ -124,7 +139,7 @@ def _norms(layer: Layer, i: int) -> list[tuple[Tensor, str]]:
 
 @torch.no_grad()
 def packed(network: Network, precision: Precision) -> dict[str, Tensor]:
-    """All tensors as a checkpoint of ``precision`` stores them."""
+    """All tensors as a checkpoint of ``precision`` stores them, adapters merged."""
     out: dict[str, Tensor] = {}
     small = torch.bfloat16 if precision == "bf16" else torch.float16
 
@@ -141,7 +156,7 @@ def packed(network: Network, precision: Precision) -> dict[str, Tensor]:
     for i, layer in enumerate(network.layers):
         assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
         for linear, names, rows in _linears(layer, i):
-            for name, weight in zip(names, torch.split(linear.weight, rows), strict=True):
+            for name, weight in zip(names, torch.split(merged(linear), rows), strict=True):
                 put(name, weight, 8 if precision == "int8" else 4)
             if linear.bias is not None:
                 for name, bias in zip(names, torch.split(linear.bias, rows), strict=True):

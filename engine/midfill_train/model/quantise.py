@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from midfill_train.model.lora import adapted
 from midfill_train.model.network import Network
 
 GROUP = 32
@@ -48,29 +49,36 @@ def from_int8(values: Tensor, scale: Tensor) -> Tensor:
 
 def matrices(network: Network) -> list[Tensor]:
     """All rounded parameters, the embedding first."""
-    return [p for p in network.parameters() if p.dim() > 1]
+    linears = (m for m in network.modules() if isinstance(m, nn.Linear))
+    return [network.embedding.weight, *(linear.weight for linear in linears)]
 
 
 @contextmanager
 def rounded(network: Network, masters: list[Tensor]) -> Iterator[None]:
     """Inside, forward and backward see rounded weights; outside, the full ones stand again.
 
-    Gradients reach the full weights as they are (straight through the rounding).
+    Gradients reach the full weights as they are (straight through the rounding). What adapters add
+    is rounded with the weight that it is added to.
 
     Parameters
     ----------
     masters
         Tensors like `matrices`, written over.
     """
-    parameters = matrices(network)
+    parameters, layers = matrices(network), adapted(network)
     with torch.no_grad():
         for parameter, master in zip(parameters, masters, strict=True):
             master.copy_(parameter)
+        for layer in layers:
+            layer.fold()
+        for parameter in parameters:
             eighth = parameter is network.embedding.weight
-            parameter.copy_(from_int8(*int8(master)) if eighth else from_int4(*int4(master)))
+            parameter.copy_(from_int8(*int8(parameter)) if eighth else from_int4(*int4(parameter)))
     try:
         yield
     finally:
         with torch.no_grad():
             for parameter, master in zip(parameters, masters, strict=True):
                 parameter.copy_(master)
+        for layer in layers:
+            layer.folded = False

@@ -1,0 +1,81 @@
+"""Brings a run up: loaders, weights, adapters, and where an interrupted run was left.
+
+Owns their order. Knows neither arguments nor what is saved where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch.utils.data import DataLoader
+
+from midfill_train.data.marks import read_marks
+from midfill_train.data.pack import BLOCK, Batch, PackedBatches
+from midfill_train.learn.loop import Run, Trainer
+from midfill_train.learn.workers import Workers
+from midfill_train.model import files, lora
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Batches of ``rows`` packed rows of ``length`` positions, drawn by ``loaders`` processes."""
+
+    rows: int
+    length: int
+    loaders: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Train low-rank updates of ``rank``, scaled by ``alpha / rank``, instead of all weights."""
+
+    rank: int
+    alpha: float
+
+
+def start(
+    checkpoint: Path,
+    corpus: Path,
+    run: Run,
+    feed: Feed,
+    workers: Workers,
+    *,
+    adapters: Adapters | None = None,
+    state: Path | None = None,
+) -> tuple[Trainer, Iterator[Batch]]:
+    """A trainer and its batches.
+
+    Parameters
+    ----------
+    state
+        File of `Trainer.save_state`; if it is there, the run goes on from it with the batches that
+        it would have seen next.
+    """
+    marks = read_marks(checkpoint)
+    batches = DataLoader(
+        PackedBatches(
+            corpus,
+            checkpoint,
+            block_size=BLOCK,
+            rows=feed.rows,
+            length=feed.length,
+            seed=feed.seed * 1000 + workers.rank,
+        ),
+        batch_size=None,
+        num_workers=feed.loaders,
+        prefetch_factor=4 if feed.loaders else None,
+        pin_memory=workers.device.type == "cuda",
+    )
+    source = iter(batches)  # the loaders start before this process touches the weights
+    network = files.load(checkpoint).to(workers.device)
+    if adapters:
+        lora.attach(network, rank=adapters.rank, alpha=adapters.alpha, seed=feed.seed)
+    trainer = Trainer(network, run, workers, eom=marks.eom)
+    if state and state.exists():
+        trainer.load_state(state)
+        for _ in range(trainer.step):
+            next(source)
+    return trainer, source
