@@ -188,7 +188,7 @@ def test_one_command_gives_a_checkpoint_that_the_engine_answers_with(
     assert fill.middles
 
 
-def test_an_interrupted_command_goes_on(code, checkpoint, tmp_path, monkeypatch):
+def test_an_interrupted_command_goes_on(code, checkpoint, tmp_path, capsys, monkeypatch):
     """The folder may change meanwhile: what was cut from it stays."""
     plain, out = tmp_path / "plain", tmp_path / "out"
     assert adapt(code, checkpoint, plain, "--steps", 4) == 0
@@ -199,8 +199,8 @@ def test_an_interrupted_command_goes_on(code, checkpoint, tmp_path, monkeypatch)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Trainer, "save_state", stop)
-    with pytest.raises(KeyboardInterrupt):
-        adapt(code, checkpoint, out, "--steps", 4)
+    assert adapt(code, checkpoint, out, "--steps", 4) == 130
+    assert "--resume goes on" in capsys.readouterr().out
     monkeypatch.undo()
     assert len(Corpus(tmp_path / "out.part" / "corpus" / "train")) == 2
     (code / "b.go").unlink()
@@ -245,6 +245,12 @@ def test_what_cannot_be_adapted_is_refused_in_a_sentence(
     assert "damaged or not complete" in refused(code, broken, out)
     assert adapt(code, checkpoint, foreign) == 1
     assert "exists" in capsys.readouterr().err
+    foreign_part = tmp_path / "out.part"
+    shutil.rmtree(foreign_part)  # the corpus of the damaged checkpoint's run
+    foreign_part.mkdir()
+    (foreign_part / "mine.txt").write_text("kept")
+    assert "in the way" in refused(code, checkpoint, out)
+    assert (foreign_part / "mine.txt").exists()
     little = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
     assert "0.0 GB of memory free" in refused(code, checkpoint, out, "--full")

@@ -32,6 +32,7 @@ from midfill_train.model import files
 from midfill_train.model.network import Shape
 
 RANK, RATE, FULL_RATE = 16, 2e-4, 2e-5
+EXIT_INTERRUPTED = 130
 #: Positions a row, and rows of logits at a time: with and without a GPU.
 GPU_SIZES, CPU_SIZES = (4096, 8192), (1024, 1024)
 #: Shares of the run at which its state is kept.
@@ -51,8 +52,8 @@ def main(argv: Sequence[str]) -> int:
         raise MidfillError("`adapt` uses one GPU.", "For several, use the steps: see `run --help`.")
     feed, chunk = _sizes(args, base, workers.device)
     state = work / "state.pt"
-    if not (args.resume and (work / "corpus").exists()):
-        shutil.rmtree(work, ignore_errors=True)
+    if not (args.resume and (work / "corpus" / "packages.json").exists()):  # it is written last
+        _clear(work)
         _write_corpus(args.files, work / "corpus")
     trainer, source = start(
         base,
@@ -72,7 +73,11 @@ def main(argv: Sequence[str]) -> int:
     )
     _say(f"{_method(args)}, {feed.rows} rows of {feed.length} positions a step, {workers.device}")
     began = time.monotonic()
-    trainer.fit(source, on_save=lambda _: trainer.save_state(state), say=_say)
+    try:
+        trainer.fit(source, on_save=lambda _: trainer.save_state(state), say=_say)
+    except KeyboardInterrupt:
+        _say(f"Interrupted. The same command with --resume goes on from what {work} holds.")
+        return EXIT_INTERRUPTED
     _say(f"trained {trainer.step} steps in {time.monotonic() - began:.0f} s")
     card = _card(base, args, trainer)
     files.save(
@@ -91,6 +96,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _clear(work: Path) -> None:
+    """Remove what an earlier run left, and nothing that is not of a run."""
+    if work.exists() and not (work / "corpus").is_dir():
+        raise MidfillError(f"{work} is in the way and of no run.", "Move it away.")
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _check_folders(folders: Sequence[Path], out: Path) -> None:
