@@ -40,20 +40,27 @@ class Trace:
     """What happened while typing."""
 
     answered_ms: list[float] = field(default_factory=list)
+    warm_model_ms: list[float] = field(default_factory=list)
     by_source: Counter[str] = field(default_factory=Counter)
     silences: Counter[str] = field(default_factory=Counter)
     keys: int = 0
     cancelled: int = 0
     right: int = 0
 
-    def note(self, result: dict[str, Any], ms: float, rest: str) -> None:
-        """Take an answer to a question into account; ``rest`` really follows on the line."""
+    def note(self, result: dict[str, Any], ms: float, rest: str, *, warm: bool) -> None:
+        """Take an answer to a question into account; ``rest`` really follows on the line.
+
+        ``warm``: not the first question of a place, whose context is read for it.
+        """
         items = (result.get("result") or {}).get("items") or []
         if not items:
             self.silences["error" if "error" in result else "null"] += 1
             return
         self.answered_ms.append(ms)
-        self.by_source[items[0]["command"]["arguments"][0]["source"]] += 1
+        source = items[0]["command"]["arguments"][0]["source"]
+        self.by_source[source] += 1
+        if warm and source == "model":
+            self.warm_model_ms.append(ms)
         self.right += items[0]["insertText"].split("\n")[0].rstrip().endswith(rest.rstrip()[-12:])
 
 
@@ -81,9 +88,9 @@ async def type_line(
     waiting: asyncio.Task[None] | None = None
     asked = 0
 
-    async def answered(msg_id: int, began: float, left: str) -> None:
+    async def answered(msg_id: int, began: float, left: str, *, warm: bool) -> None:
         result = await client.answer(msg_id)
-        trace.note(result, (time.perf_counter() - began) * 1000, left)
+        trace.note(result, (time.perf_counter() - began) * 1000, left, warm=warm)
 
     for n, char in enumerate(rest[:LONGEST_LINE]):
         await asyncio.sleep(rng.lognormvariate(math.log(gap / 1000), 0.4))
@@ -95,7 +102,7 @@ async def type_line(
         client.type(char, line, column + n, version, uri)
         asked = client.ask_inline(line, column + n + 1, uri=uri)
         trace.keys += 1
-        waiting = asyncio.create_task(answered(asked, began, rest[n + 1 :]))
+        waiting = asyncio.create_task(answered(asked, began, rest[n + 1 :], warm=n > 0))
     if waiting is not None:
         await waiting
     # Leave the line as it was found: what was not typed is put back.
@@ -135,6 +142,8 @@ def report(trace: Trace, before: dict[str, float], after: dict[str, float]) -> d
         "p50_ms": percentile(trace.answered_ms, 0.5),
         "p95_ms": percentile(trace.answered_ms, 0.95),
         "by_source": dict(trace.by_source),
+        "warm_model_p50_ms": percentile(trace.warm_model_ms, 0.5),
+        "warm_model_p95_ms": percentile(trace.warm_model_ms, 0.95),
         "answered_without_a_call": round(1 - trace.by_source["model"] / max(served, 1), 3),
         "right_to_the_line_end": round(trace.right / max(served, 1), 3),
         "fills": sum(

@@ -143,7 +143,7 @@ class Filler:
                 family.tensors,
                 precision=precision,
                 device=device,
-                progress=lambda done: progress(done, "loading the weights"),
+                progress=lambda done: progress(0.9 * done, "loading the weights"),
             )
         except torch.OutOfMemoryError:
             raise OutOfMemory(
@@ -164,8 +164,11 @@ class Filler:
         options = InPlaceOptions(
             settings.refresh_steps, settings.hole_tokens, settings.agreement == "note"
         )
-        fast = with_windows if isinstance(spec, InPlaceSpec) else with_graphs
-        return cls(fast(decoder), tokenizer, spec, info, settings.cache_mb << 20, in_place=options)
+        if isinstance(spec, InPlaceSpec):
+            fast: Decoder | GraphDecoder = with_windows(decoder)
+        else:
+            fast = with_graphs(decoder, lambda done: progress(0.9 + 0.1 * done, "compiling"))
+        return cls(fast, tokenizer, spec, info, settings.cache_mb << 20, in_place=options)
 
     @property
     def info(self) -> ModelInfo:
@@ -457,14 +460,16 @@ class Filler:
         )
 
 
-def with_graphs(decoder: Decoder) -> Decoder | GraphDecoder:
+def with_graphs(decoder: Decoder, progress: Callable[[float], None]) -> Decoder | GraphDecoder:
     """``decoder`` behind captured CUDA graphs, where it is on a GPU and Triton is there."""
     if decoder.device.type != "cuda" or find_spec("triton") is None:
         return decoder
     # Late, because Triton exists on some platforms only.
     from midfill_engine.models.graphs import GraphDecoder  # noqa: PLC0415
 
-    return GraphDecoder(decoder)
+    graphs = GraphDecoder(decoder)
+    graphs.prepare(progress)
+    return graphs
 
 
 def with_windows(decoder: Decoder) -> Decoder:

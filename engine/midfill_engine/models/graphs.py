@@ -7,7 +7,7 @@ the turn changes (25 MB, some ten microseconds). Knows neither requests nor stra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +21,8 @@ from midfill_engine.models.product import MOST_ROWS
 #: Numbers of rows that are captured; fewer are padded, more run eagerly.
 STEP_ROWS = (1, 8, 16, 32, MOST_ROWS)
 _WARM_UP = 2
+#: Rows of the context that is read to prepare.
+_LONG = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class _Captured:
 
 
 class GraphDecoder:
-    """A `Decoder` on a CUDA device whose usual shapes are captured on first use.
+    """A `Decoder` on a CUDA device whose usual shapes are captured, on first use or before.
 
     Answers like the decoder itself; hidden states are views that the next forward of the same
     shape overwrites.
@@ -56,6 +58,22 @@ class GraphDecoder:
         self._turn: KVCache | None = None
         self._used = 0
         self._captured: dict[int, _Captured] = {}
+
+    def prepare(self, progress: Callable[[float], None]) -> None:
+        """Compile and capture what requests use: a first start's typist would wait for it.
+
+        Parameters
+        ----------
+        progress
+            Called with the share that is done, 0 to 1.
+        """
+        none = torch.zeros(self.config.vocab_size, device=self.device)
+        for done, rows in enumerate(STEP_ROWS):
+            progress(done / len(STEP_ROWS))
+            step = self._captured.get(rows) or self._capture(rows)
+            self.statistics(step.hidden, none, forbid=None, asked=())
+        long = torch.zeros(_LONG, dtype=torch.long, device=self.device)
+        self._decoder.forward(long, self._arena, 0)
 
     def new_cache(self) -> KVCache:
         """An empty cache that fits the decoder."""
