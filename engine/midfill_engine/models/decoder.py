@@ -75,8 +75,8 @@ class View:
     seen
         Number of slots that attention looks at.
     mask
-        ``(query heads per key head * T, seen)``, true where a row sees a slot; ``None`` where
-        each row sees all.
+        ``(query heads per key head * T, seen)``, 0 where a row sees a slot, else minus infinity;
+        ``None`` where each row sees all.
     flash
         Whether ``mask`` only says causal, for an attention that holds none.
     """
@@ -309,11 +309,16 @@ class Decoder:
         return y.view(len(q), rows, -1).transpose(0, 1).reshape(rows, -1)
 
     def _mask(self, start: int, end: int, seen: int, open_rows: int) -> Tensor:
-        """Which of ``seen`` slots the rows from ``start`` to ``end`` see."""
+        """What is added to scores of ``seen`` slots for the rows from ``start`` to ``end``.
+
+        Numbers, since attention would make them of truth values anew in each layer.
+        """
         last = torch.arange(start, end, device=self.device)
         last[len(last) - open_rows :] = end - 1
-        sees = torch.arange(seen, device=self.device)[None, :] <= last[:, None]
-        return sees.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
+        hidden = torch.arange(seen, device=self.device)[None, :] > last[:, None]
+        mask = torch.zeros(hidden.shape, dtype=self._memory_dtype, device=self.device)
+        mask.masked_fill_(hidden, -torch.inf)
+        return mask.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), weight, self.config.rms_norm_eps)
