@@ -1,29 +1,27 @@
 """Clients that nobody changed, in Neovim, against the real HTTP engine with a scripted model.
 
 Each runs where a variable names its folder, set up with what `midfill init` prints. What it sends
-must have the form of what is kept in `tests/engine/api/exchanges/`, which is replayed without it;
-`MIDFILL_RECORD=1` keeps it anew.
+must have the form of what is kept (`tests.editors.kept`), which is replayed without it.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from tests.editors.conftest import OUTPUT
-from tests.editors.desk import ROOT, Program
+from tests.editors.desk import Program
+from tests.editors.kept import MIDDLE, by_kind, compare
 from tests.editors.recording import RecordingEngine
 from tests.editors.screenshot import save
 
 pytestmark = pytest.mark.editor
 
-KEPT = ROOT / "tests/engine/api/exchanges"
 TEXT = """\
 def mean(values):
     return sum(values) / len(values)
@@ -35,7 +33,6 @@ def total(values):
 print(total([1, 2]))
 """
 OTHER = "".join(f"def other_{n}():\n    return {n}\n\n\n" for n in range(20))
-MIDDLE = ("sum", "(", "values", ")")
 
 
 class Client(NamedTuple):
@@ -96,11 +93,7 @@ def test_ghost_text_in_an_unmodified_client(
     finally:
         nvim.close()
     seen = {what: by_kind(engine)[what] for what in client.sends}
-    path = KEPT / f"{name}.json"
-    if os.environ.get("MIDFILL_RECORD"):
-        record(path, f"run in Neovim {neovim_program.version}", folder, seen)
-    kept = {e["what"]: form(e) for e in json.loads(path.read_text())["exchanges"]}
-    assert {what: form(e) for what, e in seen.items()} == kept
+    compare(name, f"run in Neovim {neovim_program.version}", folder, seen)
 
 
 def start_up(name: str, client: Client, folder: str, port: int) -> str:
@@ -116,34 +109,3 @@ def start_up(name: str, client: Client, folder: str, port: int) -> str:
         "vim.g.loaded_python3_provider = 0\nvim.opt.shortmess:append('I')\n"
         f"vim.opt.runtimepath:prepend('{folder}')\n{recipe}"
     )
-
-
-def by_kind(engine: RecordingEngine) -> dict[str, dict[str, Any]]:
-    """The first exchange of each kind."""
-    return {kind(e["body"]): e for e in reversed(engine.exchanges)}
-
-
-def kind(body: dict[str, Any]) -> str:
-    """What a request is for."""
-    if body.get("n_predict") == 0:
-        return "warm-up"
-    return "asked ahead" if body["prompt"].endswith("".join(MIDDLE)) else "completion"
-
-
-def form(exchange: dict[str, Any]) -> dict[str, Any]:
-    """Names and types of what was sent, its texts aside."""
-    types = {key: type(value).__name__ for key, value in exchange["body"].items()}
-    return {"path": exchange["path"], "headers": sorted(exchange["headers"]), "body": types}
-
-
-def record(path: Path, how: str, folder: str, seen: dict[str, dict[str, Any]]) -> None:
-    """Keep the exchanges, and of which version of the client they are."""
-    commit = (
-        os.environ.get("MIDFILL_RECORD_COMMIT", "")
-        or subprocess.run(
-            ["git", "-C", folder, "rev-parse", "HEAD"], capture_output=True, check=True, text=True
-        ).stdout.strip()
-    )
-    exchanges = [{"what": what, **seen[what]} for what in sorted(seen)]
-    kept = {"client": path.stem, "commit": commit, "how": how, "exchanges": exchanges}
-    path.write_text(json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
