@@ -431,7 +431,7 @@ def measure(report: Report, bench: Bench, name: str, decoder: Decoder, plain: De
     )
     exact = found[1] if found else None
     plans = [Plan("warm"), Plan("cold"), Plan("warm", vicinity=0), Plan("cold", vicinity=0)]
-    plans += [Plan("warm", 32, 0), Plan("warm", bench.sizes.hole, 0)]
+    plans += [Plan("warm", width, 0) for width in (16, 32, bench.sizes.hole)]
     for plan in plans:
         key = f"{name}_device_{plan.mode}_block{plan.block}_vicinity{plan.vicinity}"
         report.section(key, lambda p=plan: on_device(bench, decoder, p, exact))
