@@ -68,7 +68,7 @@ class Office:
         LATENCY.parent.mkdir(parents=True, exist_ok=True)
         LATENCY.write_text(json.dumps(measured, indent=1) + "\n")
 
-    def outcomes(self, **wanted: str) -> list[dict[str, Any]]:
+    def outcomes(self, **wanted: Any) -> list[dict[str, Any]]:
         """Lines of the language server's journal that say this."""
         path = self.server.home / "state" / "journal.jsonl"
         lines = path.read_text().splitlines() if path.exists() else []

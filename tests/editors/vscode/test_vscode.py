@@ -289,6 +289,18 @@ async def test_the_next_candidate_is_shown_and_accepted(office: Office):
     assert "total = 0\n" in await office.saved()
 
 
+async def test_the_previous_candidate_is_shown_again_and_accepted(office: Office):
+    office.engine.answer = fill(middle("sum(numbers)"), middle("0"), middle("1"))
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Complete Now")
+    await office.window.sees("sum(numbers)")
+    for key, text in (("]", "0"), ("]", "1"), ("[", "0"), ("[", "sum(numbers)")):
+        await office.window.press(f"Alt+{key}")
+        await office.window.sees(text)
+    await office.window.press("Tab")
+    assert "total = sum(numbers)\n" in await office.saved()
+
+
 async def test_the_unsure_tail_is_held_back_or_drawn_alike(office: Office):
     office.answers("um(numbers", (" or", 0.3), (" [0])", 0.2))
     office.server.configure({"midfill.display.unsure": "hold"})
