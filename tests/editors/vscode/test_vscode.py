@@ -301,6 +301,20 @@ async def test_the_previous_candidate_is_shown_again_and_accepted(office: Office
     assert "total = sum(numbers)\n" in await office.saved()
 
 
+async def test_of_the_previous_candidate_the_sure_part_is_accepted(office: Office):
+    unsure = middle("one", (" two", 0.3))
+    office.engine.answer = fill(middle("sum(numbers)"), unsure, middle("three"))
+    await office.edit(MEAN, GAP)
+    await office.window.command("Midfill: Complete Now")
+    await office.window.sees("sum(numbers)")
+    for key, text in (("]", "one two"), ("]", "three"), ("[", "one two")):
+        await office.window.press(f"Alt+{key}")
+        await office.window.sees(text)
+    await office.window.press("Alt+End")
+    await office.window.sees(" two")
+    assert "total = one\n" in await office.saved()
+
+
 async def test_the_unsure_tail_is_held_back_or_drawn_alike(office: Office):
     office.answers("um(numbers", (" or", 0.3), (" [0])", 0.2))
     office.server.configure({"midfill.display.unsure": "hold"})
