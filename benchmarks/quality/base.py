@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import random
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -66,10 +65,7 @@ def main() -> None:
     add("--threads", type=int, default=2)
     add("--out", type=Path)
     args = parser.parse_args()
-    cuts = cuts_file.read(args.cuts)
-    random.Random(0).shuffle(cuts)
-    if args.first:
-        cuts = cuts[:: max(1, len(cuts) // args.first)][: args.first]
+    cuts = cuts_file.sample(args.cuts, args.first)
     command = [args.server, "-m", str(args.gguf), "-t", str(args.threads), "-c", "4096", "-np", "1"]
     with closing(Server(command)) as server:
         whole = [answer(server, cut, args.max_tokens) for cut in cuts]

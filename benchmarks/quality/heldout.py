@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import time
 from pathlib import Path
 
@@ -66,10 +65,7 @@ def main() -> None:
     add("--out", type=Path)
     args = parser.parse_args()
     share_cores()
-    cuts = cuts_file.read(args.cuts)
-    random.Random(0).shuffle(cuts)  # a part of them is of all languages and groups
-    if args.first:
-        cuts = cuts[:: max(1, len(cuts) // args.first)][: args.first]
+    cuts = cuts_file.sample(args.cuts, args.first)
     filler = Filler.load(EngineSettings(model=args.model, device=args.device))
     began = time.monotonic()
     found: dict[str, list[tuple[Scored, float]]] = {name: [] for name in args.strategy}

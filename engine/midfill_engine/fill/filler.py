@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 BLOCK_ROWS = {"cpu": 16, "cuda": 32}
 #: Temperature of further candidates where the request asks for none: enough to differ.
 CANDIDATE_TEMPERATURE = 0.7
+#: Share of a start's progress at which the weights are there; what a GPU compiles is the rest.
+LOADED = 0.9
 
 #: Writes one candidate.
 Decode = Callable[[Run, Canvas], Steps[FinishReason]]
@@ -143,8 +145,14 @@ class Filler:
                 family.tensors,
                 precision=precision,
                 device=device,
-                progress=lambda done: progress(0.9 * done, "loading the weights"),
+                progress=lambda done: progress(LOADED * done, "loading the weights"),
             )
+            if isinstance(spec, InPlaceSpec):
+                fast: Decoder | GraphDecoder = with_windows(decoder)
+            else:
+                fast = with_graphs(
+                    decoder, lambda done: progress(LOADED + (1 - LOADED) * done, "compiling")
+                )
         except torch.OutOfMemoryError:
             raise OutOfMemory(
                 f"{checkpoint.name} does not fit on {device}.",
@@ -164,10 +172,6 @@ class Filler:
         options = InPlaceOptions(
             settings.refresh_steps, settings.hole_tokens, settings.agreement == "note"
         )
-        if isinstance(spec, InPlaceSpec):
-            fast: Decoder | GraphDecoder = with_windows(decoder)
-        else:
-            fast = with_graphs(decoder, lambda done: progress(0.9 + 0.1 * done, "compiling"))
         return cls(fast, tokenizer, spec, info, settings.cache_mb << 20, in_place=options)
 
     @property

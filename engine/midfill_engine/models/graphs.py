@@ -70,7 +70,7 @@ class GraphDecoder:
         none = torch.zeros(self.config.vocab_size, device=self.device)
         for done, rows in enumerate(STEP_ROWS):
             progress(done / len(STEP_ROWS))
-            step = self._captured.get(rows) or self._capture(rows)
+            step = self._step(rows)
             self.statistics(step.hidden, none, forbid=None, asked=())
         long = torch.zeros(_LONG, dtype=torch.long, device=self.device)
         self._decoder.forward(long, self._arena, 0)
@@ -108,7 +108,7 @@ class GraphDecoder:
         self._used = max(self._used, start + n)
         if not rows or start + rows > self._slots:
             return self._decoder.forward(ids, self._arena, start, open_rows=open_rows)
-        step = self._captured.get(rows) or self._capture(rows)
+        step = self._step(rows)
         step.ids[:n] = ids
         step.place.copy_(torch.tensor((start, n - open_rows, n)))
         step.graph.replay()
@@ -133,6 +133,10 @@ class GraphDecoder:
             self._turn.copy_from(self._arena, self._used)
         self._arena.copy_from(cache, length)
         self._turn, self._used = cache, length
+
+    def _step(self, rows: int) -> _Captured:
+        """The graph of a forward of ``rows``, captured on first use."""
+        return self._captured.get(rows) or self._capture(rows)
 
     def _capture(self, rows: int) -> _Captured:
         ids = torch.zeros(rows, dtype=torch.long, device=self.device)

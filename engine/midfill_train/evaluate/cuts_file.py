@@ -73,6 +73,13 @@ def write(path: Path, cuts: Iterable[HeldOut]) -> int:
     return len(lines)
 
 
+def sample(path: Path, count: int = 0) -> list[HeldOut]:
+    """``count`` cuts of a file (0: all): the same each time, of all languages and groups."""
+    cuts = read(path)
+    random.Random(0).shuffle(cuts)
+    return cuts[:: max(1, len(cuts) // count)][:count] if count else cuts
+
+
 def read(path: Path) -> list[HeldOut]:
     """Cuts of a file that `write` wrote."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -83,6 +83,16 @@ class Office:
         await self.window.cursor(*cursor)
         self.engine.requests.clear()
 
+    async def goes_on(self) -> None:
+        """Behind a typed ``s`` that found no engine: one is there again, and is found."""
+        await self.window.says("engine down")
+        await self.engine.start()
+        self.answers("um(numbers)")
+        await self.window.press("Backspace")
+        await self.window.is_ready()
+        await self.window.type("s")
+        await self.window.sees("um(numbers)")
+
     async def saved(self) -> str:
         """The text as saved to the disk."""
         text = await self.window.saved()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -12,11 +13,35 @@ from tests.editors.vscode.workbench import CodeServer, Installation, Window, bro
 from tests.fake_engine import FakeEngine, fill, middle
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.editor, pytest.mark.timeout(300)]
 
 ENTRY = "import os, sys\n\ndef main():\n    os.execv({program!r}, [{program!r}, *sys.argv[1:]])\n"
+
+
+@asynccontextmanager
+async def first_window(
+    installation: Installation, folder: Path, settings: dict[str, Any], **env: str
+) -> AsyncIterator[Window]:
+    """A window onto an empty file, where no `midfill` is on the PATH."""
+    env = {**private(folder), "PATH": "/usr/bin:/bin", **env}
+    server = CodeServer(installation, folder / "home", env)
+    server.profile(settings)
+    await server.start()
+    try:
+        async with browser(installation.chromium) as chromium:
+            window = Window(server, await chromium.new_page())
+            await window.open(server.write("work.py", "\n"))
+            yield window
+    finally:
+        await server.stop()
+
+
+def environment(window: Window) -> Path:
+    """Where the extension puts the environment that it makes."""
+    return window.server.home / "data/User/globalStorage/midfill.midfill/environment"
 
 
 def wheel_that_runs(program: Path, folder: Path) -> Path:
@@ -38,31 +63,23 @@ def wheel_that_runs(program: Path, folder: Path) -> Path:
 async def test_a_missing_program_is_offered_and_installed(
     installation: Installation, program: Path, tmp_path: Path
 ):
-    server = CodeServer(
-        installation, tmp_path / "home", {**private(tmp_path), "PATH": "/usr/bin:/bin"}
-    )
     wheel = wheel_that_runs(program, tmp_path)
-    server.profile({"midfill.client.package": str(wheel), "midfill.client.python": sys.executable})
+    settings = {"midfill.client.package": str(wheel), "midfill.client.python": sys.executable}
     engine = await FakeEngine(tmp_path / "run").start()
     engine.answer = fill(middle("um(numbers)"))
-    await server.start()
     try:
-        async with browser(installation.chromium) as chromium:
-            window = Window(server, await chromium.new_page())
-            await window.open(server.write("work.py", "\n"))
+        async with first_window(installation, tmp_path, settings) as window:
             await window.says("not installed")
-            environment = server.home / "data/User/globalStorage/midfill.midfill/environment"
-            assert not environment.exists()
+            assert not environment(window).exists()
             await window.page.click('.notifications-toasts :text("Create Environment")')
             await window.is_ready()
-            assert (environment / "bin/midfill").exists()
+            assert (environment(window) / "bin/midfill").exists()
             await window.focus()
             await window.type("s")
             await window.sees("um(numbers)")
             assert await window.saved() == "s\n"
-            left = server.language_servers()
+            left = window.server.language_servers()
     finally:
-        await server.stop()
         await engine.close()
     await until(
         "the end of the language server", lambda: not any(map(psutil.Process.is_running, left))
@@ -73,39 +90,25 @@ async def test_a_package_that_pip_does_not_find_is_explained(
     installation: Installation, tmp_path: Path
 ):
     nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
-    env = {**private(tmp_path), **nowhere, "PATH": "/usr/bin:/bin"}
-    server = CodeServer(installation, tmp_path / "home", env)
-    server.profile({"midfill.client.python": sys.executable})
-    await server.start()
-    try:
-        async with browser(installation.chromium) as chromium:
-            window = Window(server, await chromium.new_page())
-            await window.open(server.write("work.py", "\n"))
-            await window.says("not installed")
-            await window.page.click('.notifications-toasts :text("Create Environment")')
-            await window.reads("Name a checkout of the project, as in `/path/to/midfill[engine]`")
-            storage = server.home / "data/User/globalStorage/midfill.midfill"
-            assert not (storage / "environment").exists()
-            await window.says("not installed")
-    finally:
-        await server.stop()
+    settings = {"midfill.client.python": sys.executable}
+    async with first_window(installation, tmp_path, settings, **nowhere) as window:
+        await window.says("not installed")
+        await window.page.click('.notifications-toasts :text("Create Environment")')
+        await window.reads("Name a checkout of the project, as in `/path/to/midfill[engine]`")
+        assert not environment(window).exists()
+        await window.says("not installed")
 
 
 async def test_a_program_that_turns_up_is_started_and_the_offer_goes_away(
     installation: Installation, program: Path, tmp_path: Path
 ):
-    env = {**private(tmp_path), "PATH": "/usr/bin:/bin", "MIDFILL_LSP_ENGINE_AUTOSTART": "false"}
-    server = CodeServer(installation, tmp_path / "home", env)
-    server.profile({})
     engine = await FakeEngine(tmp_path / "run").start()
-    await server.start()
+    env = {"MIDFILL_LSP_ENGINE_AUTOSTART": "false"}
     try:
-        async with browser(installation.chromium) as chromium:
-            window = Window(server, await chromium.new_page())
-            await window.open(server.write("work.py", "\n"))
+        async with first_window(installation, tmp_path, {}, **env) as window:
             await window.reads("Midfill can make a private Python environment")
             await window.says("not installed")
-            command = server.workspace / ".venv/bin/midfill"
+            command = window.server.workspace / ".venv/bin/midfill"
             command.parent.mkdir(parents=True)
             command.symlink_to(program)
             await window.is_ready()
@@ -116,10 +119,8 @@ async def test_a_program_that_turns_up_is_started_and_the_offer_goes_away(
             await window.page.click('.notifications-center :text("Create Environment")')
             await window.page.wait_for_selector('.statusbar-item :text("installed meanwhile")')
             await window.is_ready()
-            storage = server.home / "data/User/globalStorage/midfill.midfill"
-            assert not (storage / "environment").exists()
+            assert not environment(window).exists()
     finally:
-        await server.stop()
         await engine.close()
 
 

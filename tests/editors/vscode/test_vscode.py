@@ -545,13 +545,7 @@ async def test_an_engine_that_died_is_missed_and_welcomed_back(office: Office):
     await office.edit(MEAN, GAP)
     await office.engine.close()
     await office.window.type("s")
-    await office.window.says("engine down")
-    await office.engine.start()
-    office.answers("um(numbers)")
-    await office.window.press("Backspace")
-    await office.window.is_ready()
-    await office.window.type("s")
-    await office.window.sees("um(numbers)")
+    await office.goes_on()
 
 
 async def test_two_windows_share_the_engine(office: Office):
