@@ -20,6 +20,7 @@ from midfill_engine.device.choose import memory_dtype
 from midfill_engine.device.int8 import FbgemmProduct, kernels
 from midfill_engine.models import decoder as decoders
 from midfill_engine.models import linear as linears
+from midfill_engine.models.adapter import open_checkpoint
 from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.locate import locate
 from midfill_engine.models.registry import family_of
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    checkpoint = Checkpoint.open(locate(args.model))
+    checkpoint = open_checkpoint(locate(args.model))
     root = Path(__file__).parent.parent
     text = "".join((root / file).read_text() for file in FILES)
     tokenizer = Tokenizer(checkpoint.tokenizer_file, checkpoint.config["vocab_size"])

@@ -157,6 +157,50 @@ def checkpoint(
     )
 
 
+def adapter(
+    directory: Path,
+    base: str,
+    *,
+    scale: float = 2.0,
+    rank: int = 4,
+    shared: bool = True,
+    targets: tuple[str, ...] = (),
+) -> Path:
+    """Write a random LoRA adapter of a tiny checkpoint, as PEFT does.
+
+    Parameters
+    ----------
+    shared
+        Whether matrices that see the same rows have the same A, as after `midfill train`.
+    targets
+        The matrices that it changes; all by default.
+    """
+    g = torch.Generator().manual_seed(7)
+    tensors = {}
+    for name, weight in weights(VOCAB).items():
+        module = name.removesuffix(".weight")
+        if weight.dim() != 2 or "layers" not in name or not module.endswith(targets or "proj"):
+            continue
+        a = torch.randn(rank, weight.shape[1], generator=g) * 0.2
+        if shared:
+            a = torch.linspace(-0.3, 0.3, a.numel()).view(a.shape)
+        b = torch.randn(len(weight), rank, generator=g) * (0.5 if scale else 0)
+        for half, tensor in (("A", a), ("B", b)):
+            stored = tensor.to(torch.bfloat16).clone()
+            tensors[f"base_model.model.{module}.lora_{half}.weight"] = stored
+    directory.mkdir(parents=True)
+    config = {
+        "peft_type": "LORA",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": scale * rank,
+        "bias": "none",
+    }
+    (directory / "adapter_config.json").write_text(json.dumps(config))
+    save_file(tensors, directory / "adapter_model.safetensors")
+    return directory
+
+
 def llada(directory: Path, *, seed: int = 0) -> Path:
     """Write a tiny checkpoint with LLaDA's keys and names: no biases, a key head a head."""
     ids = {token: tokenizer().token_to_id(token) for token in SPECIALS}

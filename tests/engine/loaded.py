@@ -14,7 +14,7 @@ from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.run import Run, Sampler
 from midfill_engine.fill.steps import Steps, alone
-from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.models.adapter import open_checkpoint
 from midfill_engine.models.decoder import load_decoder
 from midfill_engine.models.registry import family_of
 from midfill_engine.text.tokenizer import Tokenizer
@@ -26,7 +26,7 @@ class Model:
     """Decoder, tokenizer and special ids of a tiny checkpoint."""
 
     def __init__(self, path: Path) -> None:
-        checkpoint = Checkpoint.open(path)
+        checkpoint = open_checkpoint(path)
         family = family_of(checkpoint.config)
         config = family.decoder(checkpoint.config)
         self.spec = family.diffusion(checkpoint.config)

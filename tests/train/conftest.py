@@ -69,6 +69,7 @@ def checkpoint(tmp_path_factory):
             "suffix_token_id": 259,
             "mask_token_id": 260,
             "path_token_id": 262,
+            "trained_context_tokens": 2048,
             "forbidden_token_ids": [257, 258, 259, 260, 261, 262],
         },
     }

@@ -7,6 +7,7 @@ from itertools import islice
 import psutil
 import pytest
 import torch
+from tests.engine.loaded import Model
 from tests.train.samples import GO, PYTHON
 
 from midfill_engine.deadline import Deadline, StopToken
@@ -28,6 +29,11 @@ from midfill_train.model.attention import build_mask
 def hidden(network, batch):
     with torch.no_grad():
         return network(batch["ids"], batch["position"], build_mask(batch), torch.float32)
+
+
+def engine_hidden(folder):
+    decoder = Model(folder).decoder
+    return decoder.forward(torch.arange(9), decoder.new_cache(), 0)
 
 
 def adapted(checkpoint, *, moved=False):
@@ -163,8 +169,37 @@ def test_a_state_of_other_adapters_is_refused(checkpoint, marks, tmp_path):
         other.load_state(tmp_path / "s.pt")
 
 
+def test_an_adapter_says_what_the_merged_checkpoint_says(checkpoint, stream, tmp_path):
+    network = adapted(checkpoint, moved=True)
+    files.save(network, tmp_path / "merged", like=checkpoint, precision="bf16")
+    files.save_adapter(network, tmp_path / "apart", base=checkpoint)
+    config = json.loads((tmp_path / "apart" / "adapter_config.json").read_text())
+    assert (config["r"], config["lora_alpha"]) == (4, 8.0)
+    assert config["base_model_name_or_path"] == str(checkpoint)
+    assert len(config["target_modules"]) == 7
+    assert "adapter_model.safetensors" in (tmp_path / "apart" / "SHA256SUMS").read_text()
+    again = hidden(files.load(tmp_path / "apart"), stream[0])
+    torch.testing.assert_close(again, hidden(network, stream[0]), atol=0.02, rtol=0.02)
+    loaded = [engine_hidden(tmp_path / name) for name in ("merged", "apart")]
+    torch.testing.assert_close(*loaded, atol=0.05, rtol=0.05)
+    assert not torch.allclose(loaded[1], engine_hidden(checkpoint), atol=0.2)
+
+
+def test_a_large_adapter_comes_in_files_of_their_size(checkpoint, stream, tmp_path, monkeypatch):
+    network = adapted(checkpoint, moved=True)
+    files.save_adapter(network, tmp_path / "one", base=checkpoint)
+    monkeypatch.setattr(files, "SHARD", 9_000)
+    files.save_adapter(network, tmp_path / "more", base=checkpoint)
+    shards = list((tmp_path / "more").glob("adapter_model-*.safetensors"))
+    assert len(shards) > 1
+    assert not (tmp_path / "more" / "adapter_model.safetensors").exists()
+    one, more = (hidden(files.load(tmp_path / name), stream[0]) for name in ("one", "more"))
+    assert torch.equal(one, more)
+
+
 @pytest.mark.parametrize(
-    "more", [["--precision", "int4"], ["--precision", "int8"], ["--precision", "bf16", "--full"]]
+    "more",
+    [[], ["--precision", "int4"], ["--precision", "int8"], ["--precision", "bf16", "--full"]],
 )
 def test_one_command_gives_a_checkpoint_that_the_engine_answers_with(
     code, checkpoint, tmp_path, capsys, more
@@ -178,9 +213,14 @@ def test_one_command_gives_a_checkpoint_that_the_engine_answers_with(
     assert ("all weights" if "--full" in more else "adapters of rank 16") in said
     assert (out / "NOTICE").read_text() == "Whose this is."
     assert "changed" in (out / "README.md").read_text()
-    assert "model-00001-of-00001.safetensors" in (out / "SHA256SUMS").read_text()
-    config = json.loads((out / "config.json").read_text())
-    assert config["diffusion"]["token_editing"]
+    sums = (out / "SHA256SUMS").read_text()
+    if more:
+        assert "model-00001-of-00001.safetensors" in sums
+        config = json.loads((out / "config.json").read_text())
+        assert config["diffusion"]["token_editing"]
+    else:
+        assert "adapter_model.safetensors" in sums
+        assert not (out / "config.json").exists()
     assert not (tmp_path / "out.part").exists()
     filler = Filler.load(EngineSettings(model=str(out), device="cpu"))
     request = FillRequest(prefix="def f(", suffix="):\n    pass\n", max_tokens=8)
@@ -212,11 +252,29 @@ def test_an_interrupted_command_goes_on(code, checkpoint, tmp_path, capsys, monk
 def test_run_trains_adapters_too(corpus, checkpoint, tmp_path):
     words = ["run", "--checkpoint", checkpoint, "--corpus", corpus, "--out", tmp_path]
     sizes = ["--rows", 1, "--length", 800, "--loaders", 0, "--steps", 2, "--rank", 2]
-    large = ["--rate", 0.1, "--save-at"]  # int4 rounds small steps away
+    large = ["--rate", 0.1, "--save-at"]
     assert main([*map(str, words), *map(str, sizes), *map(str, large)]) == 0
+    assert (tmp_path / "end" / "adapter_config.json").exists()
     first, base = files.load(tmp_path / "end"), files.load(checkpoint)
     assert torch.equal(first.embedding.weight, base.embedding.weight)
     assert not torch.equal(first.layers[0].down.weight, base.layers[0].down.weight)
+
+
+def test_an_adapter_is_merged_before_it_is_gone_on_from(code, corpus, checkpoint, tmp_path, capsys):
+    first, second, merged = (tmp_path / name for name in ("first", "second", "merged"))
+    assert adapt(code, checkpoint, first, "--steps", 2) == 0
+    assert adapt(code, first, second, "--steps", 2) == 1
+    assert f"midfill train export {first} OUT" in capsys.readouterr().err
+    words = ["run", "--checkpoint", first, "--corpus", corpus, "--out", second, "--rank", 2]
+    assert main(list(map(str, words))) == 1
+    assert "adapter of an adapter" in capsys.readouterr().err
+    assert adapt(code, first, second, "--steps", 2, "--precision", "int8") == 0
+    assert (second / "config.json").exists()
+    assert main(["export", str(first), str(merged), "--precision", "bf16"]) == 0
+    apart, whole = files.load(first), files.load(merged)
+    for one, other in zip(apart.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-2, rtol=1e-2)
+    assert adapt(code, merged, tmp_path / "third", "--steps", 1) == 0
 
 
 def test_what_cannot_be_adapted_is_refused_in_a_sentence(
@@ -243,6 +301,7 @@ def test_what_cannot_be_adapted_is_refused_in_a_sentence(
     assert "no model 'unheard-of'" in refused(code, "unheard-of", out)
     assert "not a Midfill checkpoint" in refused(code, foreign, out)
     assert "damaged or not complete" in refused(code, broken, out)
+    assert "trains no adapter" in refused(code, checkpoint, out, "--full", "--precision", "adapter")
     assert adapt(code, checkpoint, foreign) == 1
     assert "exists" in capsys.readouterr().err
     foreign_part = tmp_path / "out.part"

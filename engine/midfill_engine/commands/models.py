@@ -16,7 +16,7 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from midfill_engine.commands.download import Download
-from midfill_engine.models.locate import installed, locate, search_path
+from midfill_engine.models.locate import base_of, installed, locate, search_path
 from midfill_engine.settings import load
 from midfill_engine.wire import MidfillError
 
@@ -66,7 +66,7 @@ def _describe(path: Path) -> dict[str, Any]:
 def _verify(args: argparse.Namespace) -> int:
     """Every named model, or all; goes on after a bad one."""
     # Late: it imports the tensor library, and the other subcommands need none.
-    from midfill_engine.models.checkpoint import Checkpoint  # noqa: PLC0415
+    from midfill_engine.models.adapter import open_checkpoint  # noqa: PLC0415
     from midfill_engine.models.sums import sums_checked  # noqa: PLC0415
 
     paths = [locate(name) for name in args.name] or installed()
@@ -76,8 +76,8 @@ def _verify(args: argparse.Namespace) -> int:
     bad = 0
     for path in paths:
         try:
-            with sums_checked(path):
-                Checkpoint.open(path)
+            with sums_checked(path, base_of(path)):
+                open_checkpoint(path)
             print(f"{path.name}: good")
         except MidfillError as error:
             bad += 1

@@ -42,7 +42,7 @@ from midfill_engine.fill.run import Run, Sampler
 from midfill_engine.fill.steps import Halted, Rounds, Steps, Task, alone, together
 from midfill_engine.layout import in_place
 from midfill_engine.layout.suffix_first import place
-from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.models.adapter import open_checkpoint
 from midfill_engine.models.decoder import Decoder, load_decoder
 from midfill_engine.models.family import DiffusionSpec, InPlaceSpec
 from midfill_engine.models.locate import locate
@@ -134,7 +134,7 @@ class Filler:
         precision = choose_precision(settings.precision, device)
         use_threads(settings.threads)
         plan_nothing(device)
-        checkpoint = Checkpoint.open(locate(settings.model))
+        checkpoint = open_checkpoint(locate(settings.model))
         family = family_of(checkpoint.config)
         config, spec = family.decoder(checkpoint.config), family.diffusion(checkpoint.config)
         tokenizer = Tokenizer(checkpoint.tokenizer_file, config.vocab_size)

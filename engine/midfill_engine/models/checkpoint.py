@@ -7,23 +7,27 @@ nothing: safetensors only.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
 from midfill_engine.errors import CheckpointError, CorruptCheckpoint
+from midfill_engine.models.configuration import CONFIG_FILE, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIG_FILE = "config.json"
-INDEX_FILE = "model.safetensors.index.json"
-SINGLE_FILE = "model.safetensors"
 TOKENIZER_FILE = "tokenizer.json"
+
+
+class LowRank(NamedTuple):
+    """What an adapter adds to a matrix: ``b (out, rank)`` times ``a (rank, in)``, float32."""
+
+    a: Tensor
+    b: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,13 @@ class Checkpoint:
     _handles: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, path: Path) -> Checkpoint:
+    def open(cls, path: Path, config: str = CONFIG_FILE, stem: str = "model") -> Checkpoint:
         """Read configuration and index; every named file must be there and whole.
+
+        Parameters
+        ----------
+        config, stem
+            Name of the configuration, and how names of safetensors files begin.
 
         Raises
         ------
@@ -61,9 +70,7 @@ class Checkpoint:
                 f"There is no checkpoint directory {path}.",
                 "Check the path, or see `midfill models list`.",
             )
-        config = _read_json(path / CONFIG_FILE)
-        files = _read_index(path)
-        checkpoint = cls(path, config, files)
+        checkpoint = cls(path, read_json(path / config), _read_index(path, stem))
         checkpoint._open_shards()
         return checkpoint
 
@@ -107,6 +114,11 @@ class Checkpoint:
         tensor: Tensor = self._open(file).get_tensor(name)
         return tensor
 
+    def update(self, name: str) -> LowRank | None:
+        """What comes on top of the matrix called ``name``; here nothing (`models.adapter`)."""
+        del name
+        return None
+
     def release(self) -> None:
         """Unmap the files, except for tensors still in use; a later `tensor` maps them again.
 
@@ -142,25 +154,11 @@ class Checkpoint:
         return handle
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{file} is missing.", "Give the directory of a checkpoint, with its config.json."
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise CorruptCheckpoint(f"{file} cannot be read: {error}.", "Copy it again.") from None
-    if not isinstance(data, dict):
-        raise CorruptCheckpoint(f"{file} is not a JSON object.", "Copy it again.")
-    return data
-
-
-def _read_index(path: Path) -> dict[str, str]:
+def _read_index(path: Path, stem: str) -> dict[str, str]:
     """Tensor name to file name, from the index or from the only shard there is."""
-    index = path / INDEX_FILE
+    index, single = path / f"{stem}.safetensors.index.json", path / f"{stem}.safetensors"
     if index.is_file():
-        weight_map = _read_json(index).get("weight_map")
+        weight_map = read_json(index).get("weight_map")
         if not isinstance(weight_map, dict) or not weight_map:
             raise CorruptCheckpoint(f"{index} has no weight_map.", "Copy the checkpoint again.")
         for file in weight_map.values():
@@ -168,15 +166,14 @@ def _read_index(path: Path) -> dict[str, str]:
             if not isinstance(file, str) or Path(file).name != file:
                 raise CorruptCheckpoint(f"{index} names the file {file!r}.", "Copy it again.")
         return weight_map
-    single = path / SINGLE_FILE
     if not single.is_file():
         raise CheckpointError(
-            f"{path} holds neither {INDEX_FILE} nor {SINGLE_FILE}.",
+            f"{path} holds neither {index.name} nor {single.name}.",
             "Only safetensors checkpoints are read.",
         )
     try:
         with safe_open(str(single), framework="pt") as handle:
-            return dict.fromkeys(handle.keys(), SINGLE_FILE)
+            return dict.fromkeys(handle.keys(), single.name)
     except (SafetensorError, OSError) as error:
         raise CorruptCheckpoint(
             f"{single} is damaged or cut short ({error}).", "Copy it again."

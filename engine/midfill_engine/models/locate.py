@@ -1,6 +1,6 @@
 """Where checkpoints are on this machine: a name or a path becomes a directory.
 
-Owns the search order. Knows nothing of what is inside a checkpoint beyond its ``config.json``.
+Owns the search order, also for the base of an adapter. Knows nothing more of what is inside.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import sysconfig
 from pathlib import Path
 
-from midfill_engine.errors import CheckpointError
+from midfill_engine.errors import CheckpointError, CorruptCheckpoint
+from midfill_engine.models.configuration import ADAPTER_FILE, CONFIG_FILE, read_json
 from midfill_engine.settings import model_directories
 
 
@@ -50,8 +51,57 @@ def search_path() -> tuple[Path, ...]:
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether ``path`` looks like a checkpoint directory."""
-    return (path / "config.json").is_file()
+    """Whether ``path`` looks like a checkpoint directory, or an adapter's."""
+    return (path / CONFIG_FILE).is_file() or is_adapter(path)
+
+
+def is_adapter(path: Path) -> bool:
+    """Whether ``path`` holds an adapter, which works on top of another checkpoint."""
+    return (path / ADAPTER_FILE).is_file()
+
+
+def base_of(path: Path) -> Path:
+    """The checkpoint whose configuration and tokenizer count: an adapter's base, else ``path``.
+
+    Raises
+    ------
+    CheckpointError
+        The base is not on this machine, or an adapter itself.
+    """
+    if not is_adapter(path):
+        return path
+    name = base_name(path)
+    beside = path.resolve().parent / Path(name).expanduser()
+    try:
+        base = beside.resolve() if is_checkpoint(beside) else locate(name)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{path} is an adapter of {name!r}, and there is no such model.",
+            f"Put {name} beside it, or a path into its {ADAPTER_FILE}. {error.hint}",
+        ) from None
+    if is_adapter(base):
+        raise CheckpointError(
+            f"{path} is an adapter of {base}, which is an adapter itself.",
+            f"Merge that one first: `midfill train export {base} OUT --precision int8`.",
+        )
+    return base
+
+
+def base_name(adapter: Path) -> str:
+    """Name or path of an adapter's base, as its configuration says.
+
+    Raises
+    ------
+    CorruptCheckpoint
+        It says none.
+    """
+    name = read_json(adapter / ADAPTER_FILE).get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        raise CorruptCheckpoint(
+            f"{adapter / ADAPTER_FILE} names no base_model_name_or_path.",
+            "Write there which model it is an adapter of.",
+        )
+    return name
 
 
 def _what_exists() -> str:

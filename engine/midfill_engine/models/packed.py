@@ -39,16 +39,15 @@ class PackedLinear:
 def pack(weight: StoredWeight, precision: Precision, device: torch.device) -> StoredWeight:
     """``weight`` on ``device`` in the form of ``precision``.
 
-    For int4, what a checkpoint stores in int4 or int8 stays as it is.
+    For int4, what a checkpoint stores in int4 or int8 stays as it is, where no adapter changes it.
     """
-    weight = StoredWeight(
-        weight.values.to(device), None if weight.scale is None else weight.scale.to(device)
-    )
+    weight = weight.to(device)
     if precision == "int8":
         return StoredWeight(*weight.rowwise_int8())
     if precision == "fp8":
         return _fp8(weight)
-    return weight if weight.scale is not None else _int4(weight)
+    kept = weight.scale is not None and weight.update is None
+    return weight if kept else _int4(weight)
 
 
 def _fp8(weight: StoredWeight) -> StoredWeight:

@@ -18,8 +18,8 @@ SUMS_FILE = "SHA256SUMS"
 
 
 @contextmanager
-def sums_checked(directory: Path) -> Iterator[None]:
-    """Compare every file in ``directory`` with ``SHA256SUMS`` beside the body, if there is one.
+def sums_checked(*directories: Path) -> Iterator[None]:
+    """Compare every file in ``directories`` with their ``SHA256SUMS``, if any, beside the body.
 
     The end of the body waits for the comparison; a damaged file is named also when the body has
     stumbled over it.
@@ -29,26 +29,31 @@ def sums_checked(directory: Path) -> Iterator[None]:
     CorruptCheckpoint
         Naming the first file that is missing or differs.
     """
-    sums = directory / SUMS_FILE
-    lines = sums.read_text("utf-8", "replace").splitlines() if sums.is_file() else []
-    entries = [line.split(maxsplit=1) for line in lines if line.strip()]
+    entries = [entry for directory in dict.fromkeys(directories) for entry in _entries(directory)]
     with ThreadPoolExecutor(2, "midfill-sums") as pool:
-        checks = pool.map(lambda entry: _good(directory, entry), entries)
+        checks = pool.map(lambda entry: _good(*entry), entries)
         try:
             yield
         finally:
-            for entry, good in zip(entries, checks, strict=True):
+            for (directory, words), good in zip(entries, checks, strict=True):
                 if not good:
                     pool.shutdown(cancel_futures=True)
                     raise CorruptCheckpoint(
-                        f"{directory / entry[-1]} is missing or is not what {SUMS_FILE} says.",
+                        f"{directory / words[-1]} is missing or is not what {SUMS_FILE} says.",
                         "Copy or download the checkpoint again.",
                     )
 
 
-def _good(directory: Path, entry: list[str]) -> bool:
-    file = directory / entry[-1].lstrip("*")
-    return len(entry) == 2 and file.is_file() and _sha256(file) == entry[0].lower()
+def _entries(directory: Path) -> list[tuple[Path, list[str]]]:
+    """The words of each line, with the directory."""
+    sums = directory / SUMS_FILE
+    lines = sums.read_text("utf-8", "replace").splitlines() if sums.is_file() else []
+    return [(directory, line.split(maxsplit=1)) for line in lines if line.strip()]
+
+
+def _good(directory: Path, words: list[str]) -> bool:
+    file = directory / words[-1].lstrip("*")
+    return len(words) == 2 and file.is_file() and _sha256(file) == words[0].lower()
 
 
 def _sha256(file: Path) -> str:

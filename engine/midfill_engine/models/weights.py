@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from midfill_engine.errors import CorruptCheckpoint
-from midfill_engine.models.checkpoint import Checkpoint
+from midfill_engine.models.checkpoint import Checkpoint, LowRank
 
 INT4_GROUP = 32
 _DENSE = (torch.float32, torch.bfloat16, torch.float16)
@@ -36,10 +36,13 @@ class StoredWeight:
     scale
         ``(out,)`` for int8 and float8 rows, ``(out, in / group)`` for groups, ``None`` for dense
         weights.
+    update
+        What an adapter adds to the matrix.
     """
 
     values: Tensor
     scale: Tensor | None = None
+    update: LowRank | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -49,16 +52,25 @@ class StoredWeight:
 
     def dense(self, dtype: torch.dtype, device: torch.device | None = None) -> Tensor:
         """The matrix as ``(out, in)`` of ``dtype``, unpacked on ``device``."""
-        values = self.values.to(device)
-        if self.scale is None:
-            return values.to(dtype)
-        out = torch.empty(self.shape, device=values.device)
-        _unpack(values, self.scale.to(device), out)
+        there = self.to(device)
+        if there.scale is None and there.update is None:
+            return there.values.to(dtype)
+        out = torch.empty(self.shape, device=there.values.device)
+        there.unpack(slice(None), out)
         return out.to(dtype)
+
+    def to(self, device: torch.device | None) -> StoredWeight:
+        """The same on ``device``."""
+        return StoredWeight(
+            self.values.to(device),
+            None if self.scale is None else self.scale.to(device),
+            None if self.update is None else LowRank(*(t.to(device) for t in self.update)),
+        )
 
     def rowwise_int8(self) -> tuple[Tensor, Tensor]:
         """The matrix rounded to int8 with one scale a row: ``(out, in)`` int8, ``(out,)`` float."""
-        if self.values.dtype == torch.int8 and self.scale is not None and self.scale.dim() == 1:
+        kept = self.values.dtype == torch.int8 and self.update is None
+        if kept and self.scale is not None and self.scale.dim() == 1:
             return self.values, self.scale.float()
         rows, inner = self.shape
         device = self.values.device
@@ -69,28 +81,30 @@ class StoredWeight:
         for start in range(0, rows, len(page)):
             part = slice(start, start + len(page))
             dense = page[: rows - start]
-            _unpack(self.values[part], None if self.scale is None else self.scale[part], dense)
+            self.unpack(part, dense)
             largest = torch.maximum(dense.amax(1), dense.amin(1).neg_())
             step = largest.div_(127).clamp_(min=1e-12)
             scale[part] = step
             values[part] = dense.div_(step[:, None]).round_()
         return values, scale
 
-
-def _unpack(values: Tensor, scale: Tensor | None, out: Tensor) -> None:
-    """Write stored ``values`` times ``scale`` to ``out (rows, in)`` float32."""
-    rows = len(values)
-    if values.dtype == torch.uint8:
-        packed = values.view(rows, -1, INT4_GROUP // 2)
-        low, high = out.view(rows, -1, INT4_GROUP).chunk(2, dim=-1)
-        low.copy_(packed & 15)
-        high.copy_(packed >> 4)
-        out.sub_(8)
-    else:
-        out.copy_(values)
-    if scale is not None:
-        grouped = scale.float().view(rows, -1, 1)
-        out.view(rows, grouped.shape[1], -1).mul_(grouped)
+    def unpack(self, part: slice, out: Tensor) -> None:
+        """Write the rows in ``part`` to ``out (rows, in)`` float32."""
+        values = self.values[part]
+        rows = len(values)
+        if values.dtype == torch.uint8:
+            packed = values.view(rows, -1, INT4_GROUP // 2)
+            low, high = out.view(rows, -1, INT4_GROUP).chunk(2, dim=-1)
+            low.copy_(packed & 15)
+            high.copy_(packed >> 4)
+            out.sub_(8)
+        else:
+            out.copy_(values)
+        if self.scale is not None:
+            grouped = self.scale[part].float().view(rows, -1, 1)
+            out.view(rows, grouped.shape[1], -1).mul_(grouped)
+        if self.update is not None:
+            out.addmm_(self.update.b[part], self.update.a)
 
 
 def read_weight(checkpoint: Checkpoint, name: str, shape: tuple[int, int]) -> StoredWeight:
@@ -104,10 +118,10 @@ def read_weight(checkpoint: Checkpoint, name: str, shape: tuple[int, int]) -> St
     out, inner = shape
     packed = f"{name}.qweight"
     stored = packed if checkpoint.has(packed) else f"{name}.weight"
-    values = checkpoint.tensor(stored)
+    values, update = checkpoint.tensor(stored), checkpoint.update(name)
     if values.dtype in _DENSE:
         _expect(checkpoint, stored, values, shape)
-        return StoredWeight(values)
+        return StoredWeight(values, None, update)
     if values.dtype not in (torch.int8, torch.uint8):
         raise CorruptCheckpoint(
             f"{checkpoint.path}: {stored} has the type {values.dtype}.",
@@ -121,7 +135,7 @@ def read_weight(checkpoint: Checkpoint, name: str, shape: tuple[int, int]) -> St
         _expect(checkpoint, f"{name}.scale", scale, grouped)
     else:
         _expect(checkpoint, f"{name}.scale", scale, (out,))
-    return StoredWeight(values, scale)
+    return StoredWeight(values, scale, update)
 
 
 def read_vector(checkpoint: Checkpoint, name: str, size: int) -> Tensor:
@@ -141,7 +155,24 @@ def stack(weights: Sequence[StoredWeight]) -> StoredWeight:
     """Matrices of equal form and width as one, rows after rows."""
     values = torch.cat([w.values for w in weights])
     scales = [w.scale for w in weights if w.scale is not None]
-    return StoredWeight(values, torch.cat(scales) if scales else None)
+    return StoredWeight(values, torch.cat(scales) if scales else None, _stacked(weights))
+
+
+def _stacked(weights: Sequence[StoredWeight]) -> LowRank | None:
+    if all(w.update is None for w in weights):
+        return None
+    updates = [w.update or _nothing(w) for w in weights]
+    first = updates[0].a
+    if all(torch.equal(first, update.a) for update in updates):  # as `midfill train` writes them
+        return LowRank(first, torch.cat([update.b for update in updates]))
+    a = torch.cat([update.a for update in updates])
+    b: Tensor = torch.block_diag(*(u.b for u in updates))  # type: ignore[no-untyped-call]
+    return LowRank(a, b)
+
+
+def _nothing(weight: StoredWeight) -> LowRank:
+    rows, columns = weight.shape
+    return LowRank(torch.empty(0, columns), torch.empty(rows, 0))
 
 
 def _expect(checkpoint: Checkpoint, name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from midfill_engine.deadline import Clock, Deadline, StopToken
 from midfill_engine.device.memory import uncollected
 from midfill_engine.errors import EngineLoading
-from midfill_engine.models.locate import locate
+from midfill_engine.models.locate import base_of, locate
 from midfill_engine.models.sums import sums_checked
 from midfill_engine.service.mailbox import Job, Mailbox
 from midfill_engine.service.worker import (
@@ -38,7 +38,8 @@ CLOSE_TIMEOUT_S = 5.0
 def load_filler(settings: EngineSettings, progress: Progress) -> FillerLike:
     """Load the real model, its checksums compared meanwhile. Runs in the inference thread."""
     share_cores()
-    with sums_checked(locate(settings.model)), uncollected():
+    model = locate(settings.model)
+    with sums_checked(model, base_of(model)), uncollected():
         # Late, because importing torch takes a second, and by then the socket must answer.
         from midfill_engine.fill.filler import Filler  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
 """``midfill train adapt``: fit a checkpoint to your own code, from a folder to a checkpoint.
 
-One command for the steps `corpus`, `run` and `export`. By default low-rank adapters are trained and
-merged into the weights; the result is a checkpoint like the one that it began with.
+One command for the steps `corpus`, `run` and `export`. By default a low-rank adapter is trained: a
+small folder that works on top of the checkpoint that it began with, or is merged into its weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from midfill_engine.models.locate import locate
+from midfill_engine.models.locate import base_of, locate
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import MidfillError
 from midfill_train.commands.run import positive, trained
@@ -31,6 +31,8 @@ from midfill_train.learn.workers import Workers
 from midfill_train.model import files
 from midfill_train.model.network import Shape
 
+#: The default precision: what was trained stays beside its base.
+ADAPTER = "adapter"
 RANK, RATE, FULL_RATE = 16, 2e-4, 2e-5
 EXIT_INTERRUPTED = 130
 #: Positions a row, and rows of logits at a time: with and without a GPU.
@@ -42,9 +44,14 @@ _KEEP_AT = tuple(n / 10 for n in range(1, 10))
 def main(argv: Sequence[str]) -> int:
     """Adapt, and write the checkpoint into ``--out``."""
     args = _parser().parse_args(argv)
+    args.precision = args.precision or ("int8" if args.full else ADAPTER)
     base, out = locate(args.base), args.out.expanduser()
     work = out.with_name(f"{out.name}.part")
     marks = read_marks(base)
+    if args.precision == ADAPTER:
+        files.adaptable(base)
+        if args.full:
+            raise MidfillError("--full trains no adapter.", "Name another --precision.")
     _check_folders(args.files, out)
     workers = Workers.join()
     if workers.count > 1:
@@ -80,14 +87,18 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     _say(f"trained {trainer.step} steps in {time.monotonic() - began:.0f} s")
     card = _card(base, args, trainer)
-    files.save(
-        trainer.network,
-        out,
-        like=base,
-        precision=args.precision,
-        diffusion=trained(marks),
-        texts={"README.md": card},
-    )
+    texts = {"README.md": card}
+    if args.precision == ADAPTER:
+        files.save_adapter(trainer.network, out, base=base, texts=texts)
+    else:
+        files.save(
+            trainer.network,
+            out,
+            like=base,
+            precision=args.precision,
+            diffusion=trained(marks),
+            texts=texts,
+        )
     shutil.rmtree(work)
     size = sum(path.stat().st_size for path in out.iterdir())
     _say(f"{out}: {args.precision}, {size / 1e6:.0f} MB. Try it: midfill engine --model {out}")
@@ -120,7 +131,7 @@ def _sizes(args: argparse.Namespace, base: Path, device: torch.device) -> tuple[
         _say("No GPU is used: PyTorch finds none. A CPU takes minutes for what a GPU does at once.")
     length, chunk = GPU_SIZES if cuda else CPU_SIZES
     length = args.length or length
-    shape = Shape.from_config(json.loads((base / "config.json").read_text()))
+    shape = Shape.from_config(json.loads((base_of(base) / "config.json").read_text()))
     rows = rows_that_fit(shape, device, length=length, chunk=chunk, full=args.full)
     return Feed(args.rows or rows, length, loaders=2 if cuda else 0, seed=args.seed), chunk
 
@@ -168,10 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, type=Path, help="folder of the new checkpoint")
     add(
         "--precision",
-        choices=("int8", "int4", "bf16"),
-        default="int8",
-        help="of the new checkpoint (default: %(default)s); for int4 the last 30 %% of the run "
-        "trains through the rounding",
+        choices=(ADAPTER, "int8", "int4", "bf16"),
+        help="an adapter beside its base (default), or a whole checkpoint with the adapters "
+        "merged (default with --full: int8); for int4 the last 30 %% of the run trains through "
+        "the rounding",
     )
     add("--full", action="store_true", help="train all weights instead of adapters")
     add("--rank", type=positive, default=RANK, help="of the adapters (default: %(default)s)")

@@ -20,17 +20,23 @@ from midfill_train.learn.start import Adapters, Feed, start
 from midfill_train.learn.workers import Workers
 from midfill_train.model import files
 
+#: Share of the run that the last part, with rounded weights, follows.
+ROUNDING = 0.7
+
 
 def main(argv: Sequence[str]) -> int:
-    """Train, and write int4 exports into ``--out``."""
+    """Train, and write exports into ``--out``: adapters, or all weights in int4."""
     args = _parser().parse_args(argv)
+    if args.rank:
+        files.adaptable(args.checkpoint)
+    rounding = (1.0 if args.rank else ROUNDING) if args.rounding is None else args.rounding
     workers = Workers.join()
     state = args.out / "state.pt"
     trainer, source = start(
         args.checkpoint,
         args.corpus,
         Run(
-            Schedule(args.rate, rounding=args.rounding),
+            Schedule(args.rate, rounding=rounding),
             seconds=args.minutes * 60,
             steps=args.steps,
             chunk=args.chunk,
@@ -48,7 +54,10 @@ def main(argv: Sequence[str]) -> int:
         if not workers.leads:
             return
         folder = args.out / name
-        files.save(trainer.network, folder, like=args.checkpoint, diffusion=trained(marks))
+        if args.rank:
+            files.save_adapter(trainer.network, folder, base=args.checkpoint)
+        else:
+            files.save(trainer.network, folder, like=args.checkpoint, diffusion=trained(marks))
         if args.resume:
             trainer.save_state(state)
         print(f"saved {folder}", flush=True)
@@ -104,8 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--rounding",
         type=float,
-        default=0.7,
-        help="share of the run after which weights are rounded in the forward pass",
+        help="share of the run after which weights are rounded to int4 in the forward pass "
+        f"(default: {ROUNDING}; adapters are not rounded)",
     )
     add("--rows", type=int, default=14, help="packed rows a step and process")
     add("--length", type=int, default=4096, help="positions a row")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from midfill_engine.errors import CheckpointError
+from midfill_engine.models.locate import base_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Marks:
 
 
 def read_marks(folder: Path) -> Marks:
-    """Marks of a Midfill checkpoint.
+    """Marks of a Midfill checkpoint, or of an adapter's base.
 
     The near suffix is introduced by the suffix mark as well: ``P <suffix> S <middle>`` is how the
     base models of the Qwen family were taught to fill a middle, and position tells both apart.
@@ -45,6 +46,7 @@ def read_marks(folder: Path) -> Marks:
 
 
 def _read(folder: Path) -> Marks:
+    folder = base_of(folder)
     section = json.loads((folder / "config.json").read_text())["diffusion"]
     tokens = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
     by_name = {token["content"]: int(token["id"]) for token in tokens}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch.utils.data import IterableDataset, get_worker_info
 
+from midfill_engine.models.locate import base_of
 from midfill_train.corpus.store import Corpus, Document
 from midfill_train.data import layout
 from midfill_train.data.cuts import Cut, cut, draw_habit
@@ -142,7 +143,7 @@ class Sampler:
 
 def open_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a checkpoint, which reads special tokens in user text as text."""
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(base_of(folder) / "tokenizer.json"))
     tokenizer.encode_special_tokens = True
     return tokenizer
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from midfill_engine.models.locate import base_of
 from midfill_train.data.layout import context
 from midfill_train.data.marks import read_marks
 from midfill_train.data.pack import open_tokenizer
@@ -34,7 +35,7 @@ class Measured:
     def __init__(
         self, checkpoint: Path, device: torch.device, *, near: int = 0, budget: int = 128
     ) -> None:
-        config = json.loads((checkpoint / "config.json").read_text())
+        config = json.loads((base_of(checkpoint) / "config.json").read_text())
         self.marks = read_marks(checkpoint)
         self.tokenizer = open_tokenizer(checkpoint)
         self.near = near

@@ -1,4 +1,4 @@
-"""Checkpoint folders: read any precision, write the shipped ones.
+"""Checkpoint folders: read any precision, write the shipped ones, and adapters.
 
 Owns tensor names, packing, shards and checksums. What ``config.json`` says of the training is
 given by the caller.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from midfill_engine.errors import CorruptCheckpoint
+from midfill_engine.errors import CheckpointError, CorruptCheckpoint
+from midfill_engine.models.adapter import STEM, TENSOR, open_checkpoint
+from midfill_engine.models.configuration import ADAPTER_FILE
+from midfill_engine.models.locate import base_of, installed, is_adapter
 from midfill_train.model import quantise
-from midfill_train.model.lora import merged
+from midfill_train.model.lora import Adapted, adapted, merged
 from midfill_train.model.network import Layer, Network, Shape
 
 Precision = Literal["int4", "int8", "bf16"]
@@ -28,7 +31,8 @@ Precision = Literal["int4", "int8", "bf16"]
 SHARD = 44_000_000
 
 _EMBEDDING, _FINAL_NORM = "model.embed_tokens", "model.norm.weight"
-_COPIED = ("tokenizer.json", "tokenizer_config.json", "LICENSE", "NOTICE")
+_NOTICES = ("LICENSE", "NOTICE")
+_COPIED = ("tokenizer.json", "tokenizer_config.json", *_NOTICES)
 
 _LINEAR = {
     "bits": 4,
@@ -56,22 +60,35 @@ _OTHER = "norms and q/k/v biases float16"
 
 
 def load(folder: Path) -> Network:
-    """The network of a checkpoint folder, float32 on the CPU.
+    """The network of a checkpoint folder, float32 on the CPU; an adapter's is merged.
 
     Raises
     ------
-    CorruptCheckpoint
-        A file of weights is damaged, or not there.
+    CheckpointError
+        A file of weights is damaged, or not there; an adapter does not fit.
     """
-    network = Network(Shape.from_config(json.loads((folder / "config.json").read_text())))
+    base = base_of(folder)
+    network = Network(Shape.from_config(json.loads((base / "config.json").read_text())))
     try:
-        fill(network, tensors(folder))
+        fill(network, tensors(base))
     except (SafetensorError, KeyError) as error:
         raise CorruptCheckpoint(
-            f"The weights in {folder} are damaged or not complete ({error}).",
+            f"The weights in {base} are damaged or not complete ({error}).",
             "Get them again: `midfill models fetch`.",
         ) from error
+    if is_adapter(folder):
+        _merge(network, folder)
     return network
+
+
+@torch.no_grad()
+def _merge(network: Network, adapter: Path) -> None:
+    checkpoint = open_checkpoint(adapter)
+    for numbered in _numbered(network):
+        for linear, names, rows in _linears(*numbered):
+            for part, name in zip(torch.split(linear.weight, rows), names, strict=True):
+                if update := checkpoint.update(name):
+                    part.addmm_(update.b, update.a)
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
@@ -87,8 +104,7 @@ def fill(network: Network, stored: Mapping[str, Tensor]) -> None:
     """Copy ``stored`` into ``network``, unpacked."""
     network.embedding.weight.copy_(_dense(stored, _EMBEDDING))
     network.norm.scale.copy_(stored[_FINAL_NORM])
-    for i, layer in enumerate(network.layers):
-        assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
+    for layer, i in _numbered(network):
         for linear, names, _ in _linears(layer, i):
             linear.weight.copy_(torch.cat([_dense(stored, name) for name in names]))
             if linear.bias is not None:
@@ -114,6 +130,12 @@ def _packed(nibbles: Tensor) -> Tensor:
 def _unpacked(packed: Tensor) -> Tensor:
     halves = packed.view(packed.shape[0], -1, quantise.GROUP // 2)
     return torch.cat((halves & 15, halves >> 4), -1).flatten(1)
+
+
+def _numbered(network: Network) -> Iterator[tuple[Layer, int]]:
+    for i, layer in enumerate(network.layers):
+        assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
+        yield layer, i
 
 
 def _linears(layer: Layer, i: int) -> list[tuple[nn.Linear, list[str], list[int]]]:
@@ -153,8 +175,7 @@ def packed(network: Network, precision: Precision) -> dict[str, Tensor]:
             out[f"{name}.qweight"] = _packed(nibbles)
 
     put(_EMBEDDING, network.embedding.weight, 8)
-    for i, layer in enumerate(network.layers):
-        assert isinstance(layer, Layer)  # noqa: S101  (ModuleList does not say)
+    for layer, i in _numbered(network):
         for linear, names, rows in _linears(layer, i):
             for name, weight in zip(names, torch.split(merged(linear), rows), strict=True):
                 put(name, weight, 8 if precision == "int8" else 4)
@@ -181,18 +202,15 @@ def save(
     Parameters
     ----------
     like
-        A Midfill checkpoint whose tokenizer, licence and configuration are carried over.
+        A Midfill checkpoint whose tokenizer, licence and configuration are carried over; of an
+        adapter, those of its base.
     diffusion
         What the ``diffusion`` section of ``config.json`` says anew.
     texts
         More files, by name; these win over carried ones.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    for name in _COPIED:
-        if like != out and (like / name).exists():
-            shutil.copyfile(like / name, out / name)
-    for name, text in (texts or {}).items():
-        (out / name).write_text(text)
+    like = base_of(like)
+    _write_texts(out, like, _COPIED, texts or {})
     config = json.loads((like / "config.json").read_text())
     config["vocab_size"] = network.shape.vocab
     config["diffusion"] = {**config.get("diffusion", {}), **(diffusion or {})}
@@ -205,7 +223,90 @@ def save(
     write_checksums(out)
 
 
-def _write_shards(stored: Mapping[str, Tensor], out: Path) -> None:
+@torch.no_grad()
+def save_adapter(
+    network: Network, out: Path, *, base: Path, texts: Mapping[str, str] | None = None
+) -> None:
+    """Write the adapters of ``network`` (`lora.attach`) as a folder, in PEFT's format and bfloat16.
+
+    Parameters
+    ----------
+    base
+        The checkpoint that they were trained on: the adapter's configuration names it, and its
+        licence is carried over.
+    texts
+        As for `save`.
+
+    Raises
+    ------
+    CheckpointError
+        See `adaptable`.
+    """
+    adaptable(base)
+    stored: dict[str, Tensor] = {}
+    targets: dict[str, None] = {}
+    first = adapted(network)[0]  # all have its rank and scale
+    for numbered in _numbered(network):
+        for linear, names, rows in _linears(*numbered):
+            assert isinstance(linear, Adapted)  # noqa: S101  (all of them are)
+            for name, b in zip(names, torch.split(linear.b, rows), strict=True):
+                for half, tensor in (("A", linear.a), ("B", b)):
+                    small = tensor.to("cpu", torch.bfloat16)
+                    stored[TENSOR.format(name, half)] = small.clone()  # files share no tensors
+                targets[name.rpartition(".")[2]] = None
+    rank = len(first.a)
+    name = _name(base, out)
+    card = f"# {out.name}\n\nAn adapter (LoRA, rank {rank}) of {name}, by `midfill train`.\n"
+    _write_texts(out, base, _NOTICES, {"README.md": card, **(texts or {})})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": name,
+        "r": rank,
+        "lora_alpha": first.scale * rank,
+        "lora_dropout": 0.0,
+        "target_modules": list(targets),
+        "bias": "none",
+        "inference_mode": True,
+    }
+    (out / ADAPTER_FILE).write_text(json.dumps(config, indent=1) + "\n")
+    _write_shards(stored, out, STEM)
+    write_checksums(out)
+
+
+def adaptable(base: Path) -> None:
+    """Refuse an adapter as the base of another.
+
+    Raises
+    ------
+    CheckpointError
+        ``base`` is one.
+    """
+    if is_adapter(base):
+        raise CheckpointError(
+            f"{base} is an adapter itself, and an adapter of an adapter is not read.",
+            f"Merge it first (`midfill train export {base} OUT --precision int8`), or write "
+            "a whole checkpoint.",
+        )
+
+
+def _name(base: Path, out: Path) -> str:
+    """What finds ``base`` again: its name, if it is installed or beside ``out``, else its path."""
+    base = base.resolve()
+    found = base in (*installed(), out.resolve().parent / base.name)
+    return base.name if found else str(base)
+
+
+def _write_texts(out: Path, like: Path, copied: Sequence[str], texts: Mapping[str, str]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for name in copied:
+        if like != out and (like / name).exists():
+            shutil.copyfile(like / name, out / name)
+    for name, text in texts.items():
+        (out / name).write_text(text)
+
+
+def _write_shards(stored: Mapping[str, Tensor], out: Path, stem: str = "model") -> None:
     shards: list[dict[str, Tensor]] = [{}]
     room = SHARD
     for name in sorted(stored, key=_order):
@@ -217,24 +318,29 @@ def _write_shards(stored: Mapping[str, Tensor], out: Path) -> None:
         room -= size
     places: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        file = f"{stem}-{number:05d}-of-{len(shards):05d}.safetensors"
+        if stem == STEM and len(shards) == 1:  # the only name that other tools look for
+            file = f"{STEM}.safetensors"
         save_file(shard, out / file, metadata={"format": "pt"})
         (out / file).chmod(0o644)
         places |= dict.fromkeys(shard, file)
     total = sum(tensor.nbytes for tensor in stored.values())
     index = {"metadata": {"total_size": total}, "weight_map": places}
-    (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
+    if file != f"{stem}.safetensors":
+        (out / f"{stem}.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
 
 
 def _order(name: str) -> tuple[int, int, str]:
     """Embedding, layers, the rest."""
     if name.startswith(_EMBEDDING):
         return (0, 0, name)
-    return (1, int(name.split(".")[2]), name) if ".layers." in name else (2, 0, name)
+    _, layers, number = name.partition(".layers.")
+    return (1, int(number.partition(".")[0]), name) if layers else (2, 0, name)
 
 
 def write_checksums(folder: Path) -> None:
-    """Write ``SHA256SUMS`` of the weights and the tokenizer."""
-    paths = [*sorted(folder.glob("*.safetensors")), folder / "tokenizer.json"]
+    """Write ``SHA256SUMS`` of the weights, and of the tokenizer or an adapter's configuration."""
+    others = (folder / name for name in ("tokenizer.json", ADAPTER_FILE))
+    paths = [*sorted(folder.glob("*.safetensors")), *(p for p in others if p.exists())]
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.name}\n" for p in paths]
     (folder / "SHA256SUMS").write_text("".join(lines))
