@@ -11,7 +11,7 @@ from midfill_train.evaluate import cuts_file, syntax
 from midfill_train.evaluate.cached import CachedBatch
 from midfill_train.evaluate.decode import Decoder, Reading
 from midfill_train.evaluate.score import Scored, brackets, echoes, figures, similarity
-from midfill_train.model import files
+from midfill_train.model import files, lora
 
 
 @pytest.fixture(scope="module")
@@ -145,3 +145,11 @@ def test_the_command_measures_a_file_of_cuts(corpus, checkpoint, tmp_path, capsy
     tables = json.loads((tmp_path / "out.json").read_text())
     assert tables["causal"]["all"]["cuts"] == 4
     assert "diffusion:0.9:8: 4 cuts" in capsys.readouterr().out
+    adapter = tmp_path / "adapter"  # of nothing: as drawn, it changes no answer
+    network = files.load(checkpoint)
+    lora.attach(network, rank=2, alpha=4.0)
+    files.save_adapter(network, adapter, base=checkpoint)
+    words = ["eval", adapter, *words[2:-1], tmp_path / "again.json", "--reading", "causal"]
+    assert main(list(map(str, words))) == 0
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["causal"] == tables["causal"]

@@ -25,8 +25,8 @@ OnProgress = Callable[[str, int, int], None]
 
 REQUIRED = ("config.json", "tokenizer.json")
 OPTIONAL = ("tokenizer_config.json", "LICENSE", "NOTICE", "README.md")
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+#: Instead of what is required, where a repository holds an adapter.
+ADAPTER = "adapter_config.json"
 SUMS = "SHA256SUMS"
 CHUNK = 1 << 20
 ATTEMPTS = 3
@@ -44,7 +44,7 @@ class DownloadError(MidfillError):
 
 @dataclass
 class Download:
-    """One checkpoint on its way into ``target``.
+    """One checkpoint or adapter on its way into ``target``.
 
     Files collect in ``target`` with the ending ``.partial``, which a later call goes on with, and
     the directory gets its name when all of them are there and checked.
@@ -88,12 +88,15 @@ class Download:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             if await self._get(session, SUMS, required=False):
                 self._sums = _read_sums(self._partial / SUMS)
-            for name in REQUIRED:
+            adapter = await self._get(session, ADAPTER, required=False)
+            for name in () if adapter else REQUIRED:
                 await self._get(session, name)
             for name in OPTIONAL:
                 await self._get(session, name, required=False)
-            indexed = await self._get(session, INDEX, required=False)
-            for name in _shards(self._partial / INDEX) if indexed else (SINGLE,):
+            single = "adapter_model.safetensors" if adapter else "model.safetensors"
+            index = f"{single}.index.json"
+            indexed = await self._get(session, index, required=False)
+            for name in _shards(self._partial / index) if indexed else (single,):
                 await self._get(session, name)
         self._partial.rename(self.target)
         return self.target

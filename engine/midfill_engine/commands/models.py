@@ -16,7 +16,15 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from midfill_engine.commands.download import Download
-from midfill_engine.models.locate import base_of, installed, locate, search_path
+from midfill_engine.models.configuration import ADAPTER_FILE, CONFIG_FILE, read_json
+from midfill_engine.models.locate import (
+    base_name,
+    base_of,
+    installed,
+    is_adapter,
+    locate,
+    search_path,
+)
 from midfill_engine.settings import load
 from midfill_engine.wire import MidfillError
 
@@ -55,10 +63,12 @@ def _list(args: argparse.Namespace) -> int:
 
 def _describe(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-        architecture = str(config["architectures"][0])
-    except (OSError, ValueError, KeyError, IndexError, TypeError):
-        architecture = "(config.json cannot be read)"
+        if is_adapter(path):
+            architecture = f"adapter of {base_name(path)}"
+        else:
+            architecture = str(read_json(path / CONFIG_FILE)["architectures"][0])
+    except (MidfillError, KeyError, IndexError, TypeError):
+        architecture = f"({ADAPTER_FILE if is_adapter(path) else CONFIG_FILE} cannot be read)"
     size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
     return {"name": path.name, "path": str(path), "bytes": size, "architecture": architecture}
 
@@ -107,6 +117,10 @@ def _fetch(args: argparse.Namespace) -> int:
     if download.unchecked:
         print(f"No checksum was published for {', '.join(download.unchecked)}.", file=sys.stderr)
     print(path)
+    try:
+        base_of(path)
+    except MidfillError as error:  # what came is whole, but it does not stand alone
+        print(error, file=sys.stderr)
     return 0
 
 
@@ -114,8 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="midfill models",
         description="Models are directories with config.json, tokenizer.json and safetensors "
-        "files. They are looked for in the directories of $MIDFILL_MODELS, in those that came "
-        "with midfill, and in the user's data directory.",
+        "files, or with an adapter of such a model. They are looked for in the directories of "
+        "$MIDFILL_MODELS, in those that came with midfill, and in the user's data directory.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     found = commands.add_parser("list", help="installed models, with size and place")

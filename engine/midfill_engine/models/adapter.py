@@ -24,20 +24,23 @@ STEM = "adapter_model"
 TENSOR = "base_model.model.{}.lora_{}.weight"
 _TENSOR = re.compile(r"base_model\.model\.(.+\.\d+\..+)\.lora_[AB]\.weight")
 
-#: What would make a weight other than ``W + lora_alpha / r * B A``, or change more than weights.
-_REFUSED = (
+#: What would make a weight other than ``W + lora_alpha / r * B A``, or change more than weights;
+#: so would all that begins with ``use_`` (rsLoRA, DoRA and more).
+_REFUSED = {
+    "alora_invocation_tokens",
     "alpha_pattern",
+    "arrow_config",
     "fan_in_fan_out",
+    "kasa_config",
     "layer_replication",
     "lora_bias",
     "modules_to_save",
+    "monteclora_config",
     "rank_pattern",
     "trainable_token_indices",
-    "use_dora",
-    "use_rslora",
-)
+}
 #: Of other beginnings PEFT changes the base's weights as well.
-_BEGINNINGS = (None, True, False, "gaussian")
+_BEGINNINGS = (None, True, False, "gaussian", "eva", "orthogonal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +100,8 @@ def _rank_and_scale(file: Path, config: Mapping[str, Any]) -> tuple[int, float]:
     said = {"peft_type": config.get("peft_type"), "bias": config.get("bias", "none")}
     if said != {"peft_type": "LORA", "bias": "none"}:
         raise _refused(file, ", ".join(f"{key} {value!r}" for key, value in said.items()))
-    for key in _REFUSED:
-        if config.get(key):
+    for key, value in config.items():
+        if value and (key in _REFUSED or key.startswith("use_")):
             raise _refused(file, key)
     if config.get("init_lora_weights") not in _BEGINNINGS:
         raise _refused(file, f"init_lora_weights {config['init_lora_weights']!r}")

@@ -70,15 +70,16 @@ def base_of(path: Path) -> Path:
     """
     if not is_adapter(path):
         return path
-    name = base_name(path)
-    beside = path.resolve().parent / Path(name).expanduser()
-    try:
-        base = beside.resolve() if is_checkpoint(beside) else locate(name)
-    except CheckpointError as error:
+    named, beside = Path(base_name(path)).expanduser(), path.resolve().parent
+    # OWNER/NAME, or a path on another machine, ends with what the model is called here.
+    places = (beside / named, named, beside / named.name)
+    same = (model for model in installed() if model.name == named.name)
+    base = next((place.resolve() for place in (*places, *same) if is_checkpoint(place)), None)
+    if base is None:
         raise CheckpointError(
-            f"{path} is an adapter of {name!r}, and there is no such model.",
-            f"Put {name} beside it, or a path into its {ADAPTER_FILE}. {error.hint}",
-        ) from None
+            f"{path} is an adapter of {named}, and there is no such model.",
+            f"Put {named.name} beside it, or a path into its {ADAPTER_FILE}. {_what_exists()}",
+        )
     if is_adapter(base):
         raise CheckpointError(
             f"{path} is an adapter of {base}, which is an adapter itself.",

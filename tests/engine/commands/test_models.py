@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from midfill_engine.commands import models as command
 from midfill_engine.commands.download import Download, DownloadError
 from midfill_engine.models import locate as places
+from tests import tiny
 
 WEIGHTS = {
     "model-00001-of-00002.safetensors": b"a" * 3_000_000,
@@ -108,6 +110,18 @@ async def test_a_single_file_needs_no_index(tmp_path):
     files = {"config.json": b"{}", "tokenizer.json": b"{}", "model.safetensors": b"w"}
     download = await fetch(Hub(files), tmp_path / "m")
     assert download.unchecked == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("sharded", [False, True])
+async def test_an_adapter_brings_its_own_files_alone(tmp_path, sharded):
+    name = "adapter_model-00001-of-00001.safetensors" if sharded else "adapter_model.safetensors"
+    files = {"adapter_config.json": b"{}", name: b"w", "README.md": b"what it is"}
+    if sharded:
+        index = {"weight_map": {"tensor": name}}
+        files["adapter_model.safetensors.index.json"] = json.dumps(index).encode()
+    hub = Hub({**files, "SHA256SUMS": sums(files)})
+    await fetch(hub, tmp_path / "m")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "m").iterdir()} == hub.files
 
 
 async def test_a_broken_transfer_goes_on_where_it_stopped(tmp_path):
@@ -228,6 +242,32 @@ class TestCommand:
         out = capsys.readouterr().out
         assert "bad: " in out
         assert "good: " in out
+
+    def test_an_adapter_is_verified_with_its_base(self, capsys, tmp_path):
+        for name in ("good", "bad"):
+            shutil.rmtree(tmp_path / name)
+        tiny.adapter(tmp_path / "mine", "base")
+        assert command.main(["list"]) == 0
+        assert "adapter of base" in capsys.readouterr().out
+        assert command.main(["verify"]) == 1
+        assert "no such model. Put base beside it" in capsys.readouterr().out
+        tiny.checkpoint(tmp_path / "base")
+        assert command.main(["verify"]) == 0
+        assert capsys.readouterr().out == "base: good\nmine: good\n"
+        (tmp_path / "mine" / "SHA256SUMS").write_text(f"{'0' * 64}  adapter_model.safetensors\n")
+        assert command.main(["verify", "mine"]) == 1
+        assert "is not what SHA256SUMS says" in capsys.readouterr().out
+
+    def test_a_fetched_adapter_without_its_base_is_told(self, capsys, tmp_path, monkeypatch):
+        async def run(download):
+            return tiny.adapter(download.target, "absent")
+
+        monkeypatch.setattr(command.Download, "run", run)
+        words = ["fetch", "own/mine", "--hub", "https://hub.example", "--into", str(tmp_path)]
+        assert command.main(words) == 0
+        said = capsys.readouterr()
+        assert said.out.strip() == str(tmp_path / "mine")
+        assert "adapter of absent, and there is no such model" in said.err
 
     def test_fetch_without_a_hub_says_how_to_name_one(self, capsys, tmp_path, monkeypatch):
         monkeypatch.delenv("MIDFILL_HUB", raising=False)

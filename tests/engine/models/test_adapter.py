@@ -139,8 +139,10 @@ def test_the_base_is_found_beside_by_name_and_by_path(adapter, tmp_path, monkeyp
     installed = tiny.checkpoint(tmp_path / "models" / "known")
     edit(adapter, base_model_name_or_path="known")
     assert open_checkpoint(adapter).path == installed
+    edit(adapter, base_model_name_or_path="owner/known")
+    assert open_checkpoint(adapter).path == installed
     edit(adapter, base_model_name_or_path="unknown")
-    with pytest.raises(CheckpointError, match=r"adapter of 'unknown'.*Put unknown beside"):
+    with pytest.raises(CheckpointError, match=r"adapter of unknown.*Put unknown beside.*known"):
         open_checkpoint(adapter)
 
 
@@ -164,6 +166,7 @@ def test_shards_are_read(adapter):
         ({"peft_type": "IA3"}, "peft_type 'IA3'"),
         ({"bias": "all"}, "bias 'all'"),
         ({"use_rslora": True}, "use_rslora"),
+        ({"use_something_new": True}, "use_something_new"),
         ({"use_dora": True}, "use_dora"),
         ({"fan_in_fan_out": True}, "fan_in_fan_out"),
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),

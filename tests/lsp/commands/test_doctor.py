@@ -62,7 +62,8 @@ async def test_a_missing_program_is_a_finding():
 
 
 async def test_bad_models_are_named():
-    found = await checks.models(child("print('m: the checksum differs'); raise SystemExit(1)"))
+    words = "print('m: the checksum differs'); print('n: good'); raise SystemExit(1)"
+    found = await checks.models(child(words))
     assert (found.state, found.detail) == ("bad", "m: the checksum differs")
     found = await checks.models(child("print('m: good')"))
     assert (found.state, found.detail) == ("good", "m: good")

@@ -42,10 +42,11 @@ TEST = FillRequest(
 async def models(command: Sequence[str] = MIDFILL) -> Finding:
     """Files, shapes and checksums of the installed models."""
     code, out, err = await _child([*command, "models", "verify"])
-    said = _last_line(out) or _last_line(err)
+    lines = out.splitlines()
     if code == 0:
-        return Finding("models", "good", "; ".join(out.split("\n")).strip("; "))
-    hint = "Fetch it again, or set MIDFILL_MODELS to where your models are."
+        return Finding("models", "good", "; ".join(lines))
+    said = "; ".join(line for line in lines if not line.endswith(": good")) or _last_line(err)
+    hint = "Fetch what is damaged again, or set MIDFILL_MODELS to where your models are."
     return Finding("models", "bad", said or f"`midfill models verify` ended with {code}", hint)
 
 
