@@ -9,7 +9,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class ModelHook(BuildHookInterface[Any]):
-    """Adds the models under ``share/midfill/models``, where `midfill_engine.models.locate` looks."""
+    """Adds models under ``share/midfill/models``, where `midfill_engine.models.locate` looks."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called before a wheel is built."""
