@@ -87,7 +87,9 @@ def main() -> None:
     args = parser.parse_args()
     filler = Filler.load(EngineSettings(model=args.model, device="cpu", threads=args.threads))
     decoder, cache, costs = filler._decoder, KeystrokeCache(filler._decoder.new_cache()), Costs()
-    run = Run(decoder, cache, Deadline.after_ms(None), costs, Sampler(filler._bias))
+    run = Run(
+        decoder, cache, Deadline.after_ms(None), costs, Sampler(filler._bias, filler._spec.eom_id)
+    )
     began = time.perf_counter()
     alone(run.prefill([CONTEXT_ID] * args.context), decoder, costs)
     result: dict[str, Any] = {

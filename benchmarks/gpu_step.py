@@ -206,7 +206,7 @@ def kernel_errors(decoder: Decoder, rows: int) -> dict[str, float]:
     forbidden = output_bias(c.vocab_size, c.vocab_size - 16, (1, 2, 3)).to(DEVICE)
     logits = hidden.double() @ weight_of(decoder.head).dense(torch.float64).T
     want = row_stats(logits.float(), forbidden)
-    got = read_back(fused.statistics(hidden, forbidden, forbid=None, asked=[]), 0)
+    got = read_back(fused.statistics(hidden, forbidden, forbid=None, asked=[], end=0), 0)
     for name in ("tokens", "probability", "margin", "entropy"):
         pair = (torch.tensor(getattr(x, name), dtype=torch.float64) for x in (got, want))
         found[f"head_{name}"] = error(*pair)
@@ -273,7 +273,7 @@ def step_times(decoder: Decoder, graphs: GraphDecoder, bandwidth: float) -> dict
         return graphs.forward(block, cache, CONTEXT, open_rows=32)
 
     def step() -> object:
-        return read_back(graphs.statistics(forward(), bias, forbid=None, asked=[]), 0)
+        return read_back(graphs.statistics(forward(), bias, forbid=None, asked=[], end=0), 0)
 
     layers, whole = (streamed(decoder, head=head) / bandwidth * 1000 for head in (False, True))
     found = {
@@ -284,7 +284,7 @@ def step_times(decoder: Decoder, graphs: GraphDecoder, bandwidth: float) -> dict
     }
     hidden = forward().clone()
     found["head_and_statistics_device_ms"] = round(
-        replayed(lambda: graphs.statistics(hidden, bias, forbid=None, asked=[])), 4
+        replayed(lambda: graphs.statistics(hidden, bias, forbid=None, asked=[], end=0)), 4
     )
     found["share_of_bandwidth_forward"] = round(layers / found["forward"]["p50_ms"], 3)
     found["share_of_bandwidth_step"] = round(whole / found["step"]["p50_ms"], 3)
@@ -516,7 +516,7 @@ def warm(size: str, precision: str) -> None:
     for rows in (1, 20, MOST_ROWS):
         hidden = torch.zeros(rows, decoder.config.hidden_size, device=DEVICE, dtype=torch.bfloat16)
         bias = torch.zeros(decoder.config.vocab_size, device=DEVICE)
-        graphs.statistics(hidden, bias, forbid=None, asked=[])
+        graphs.statistics(hidden, bias, forbid=None, asked=[], end=0)
     torch.cuda.synchronize()
 
 

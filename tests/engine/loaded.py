@@ -46,7 +46,7 @@ class Model:
             cache,
             Deadline.after_ms(None),
             Costs(),
-            Sampler(self.bias),
+            Sampler(self.bias, self.spec.eom_id),
         )
 
     def alone(self, steps: Steps[T]) -> T:

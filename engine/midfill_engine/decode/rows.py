@@ -28,6 +28,8 @@ class RowStats:
         Entropy of the row in nats.
     asked
         Probability of the token that was asked for, of the first rows.
+    end
+        Probability of the end marker.
     """
 
     tokens: list[int]
@@ -35,6 +37,7 @@ class RowStats:
     margin: list[float]
     entropy: list[float]
     asked: list[float]
+    end: list[float]
 
 
 @torch.inference_mode()
@@ -45,6 +48,7 @@ def row_stats(
     temperature: float = 0.0,
     generator: torch.Generator | None = None,
     asked: Sequence[int] = (),
+    end: int = 0,
 ) -> RowStats:
     """Statistics of ``logits (R, V)`` float32.
 
@@ -57,6 +61,8 @@ def row_stats(
         adding Gumbel noise from ``generator`` to the tempered logits.
     asked
         A token for each of the first rows, whose probability is wanted.
+    end
+        The end marker.
     """
     logits = logits + bias
     log_p = logits - logits.logsumexp(-1, keepdim=True)
@@ -78,16 +84,17 @@ def row_stats(
             (top.values[:, 0] - top.values[:, 1]).double(),
             entropy.double(),
             p.gather(-1, wanted.to(p.device)[:, None])[:, 0].double(),
+            p[:, end].double(),
         )
     )
     return read_back(table, len(asked))
 
 
 def read_back(table: Tensor, asked: int) -> RowStats:
-    """The statistics in ``table (5, R)``, its rows in the order of `RowStats`."""
-    tokens, probability, margin, entropy, of_asked = table.tolist()
+    """The statistics in ``table (6, R)``, its rows in the order of `RowStats`."""
+    tokens, probability, margin, entropy, of_asked, end = table.tolist()
     candidates = [int(token) for token in tokens]
-    return RowStats(candidates, probability, margin, entropy, of_asked[:asked])
+    return RowStats(candidates, probability, margin, entropy, of_asked[:asked], end)
 
 
 def output_bias(vocab_size: int, n_tokens: int, forbidden: tuple[int, ...]) -> Tensor:

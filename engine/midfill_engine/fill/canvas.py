@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from midfill_engine.fill.ending import Ending
 from midfill_engine.hole import Hole, Placed
 from midfill_engine.text.tokenizer import Tokenizer
 from midfill_engine.wire import Draft, FillRequest, FinishReason, Middle, Token
@@ -30,6 +31,8 @@ class Canvas:
         The open block behind them, while there is one.
     ended
         Whether the model closed the middle with its end marker.
+    ending
+        Where the middle had best ended so far, as far as that is known.
     """
 
     tokenizer: Tokenizer
@@ -39,12 +42,35 @@ class Canvas:
     placed: list[Placed] = field(default_factory=list)
     hole: Hole | None = None
     ended: bool = False
+    ending: Ending = field(default_factory=Ending)
     _steps: int = 0
 
     @property
     def room(self) -> int:
         """Tokens that may still be placed."""
         return self.max_tokens - len(self.placed)
+
+    def write(self, tokens: Iterable[tuple[Placed, float]]) -> None:
+        """Place tokens until it is decided where the middle ends.
+
+        Parameters
+        ----------
+        tokens
+            Each with how probable the end was in its stead.
+        """
+        for placed, end in tokens:
+            if self.ending.decided:
+                break
+            self.ending.add(self.tokenizer.decode([placed.token]), placed.confidence, end)
+            self.placed.append(placed)
+
+    def cut_back(self) -> FinishReason:
+        """End the middle where it had best ended; without such a place it has come to its limit."""
+        if self.ending.place is None:
+            return "length"
+        del self.placed[self.ending.place :]
+        self.ended = True
+        return "end"
 
     def close(self) -> None:
         """Move what is settled in the hole to ``placed`` and drop the hole."""
@@ -65,7 +91,9 @@ class Canvas:
         if self.on_draft is None:
             return
         shown = [*self.placed, *guesses]
-        flags = [True] * len(self.placed) + [False] * len(guesses)
+        # What stands behind the best end so far may have to go.
+        sure = len(self.placed) if self.ending.place is None else self.ending.place
+        flags = [n < sure for n in range(len(shown))]
         if self.hole is not None:
             hole = self.hole
             for n in range(hole.end):

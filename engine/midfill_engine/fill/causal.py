@@ -114,12 +114,13 @@ def causal(
         stats = run.stats(hidden, forbid=forbid, asked=draft)
         said = verify(stats, draft, tolerance)
         run.drop(len(draft) - len(said.agreed))
-        canvas.placed.extend(said.agreed)
+        canvas.write(zip(said.agreed, stats.end, strict=False))
         stopped = canvas.reached_stop()
-        canvas.ended = said.follower.token == spec.eom_id and not stopped
+        over = stopped or canvas.ending.decided
+        canvas.ended = said.follower.token == spec.eom_id and not over
         guesses: list[Placed] = []
-        if canvas.room and not canvas.ended and not stopped:
-            canvas.placed.append(said.follower)
+        if canvas.room and not canvas.ended and not over:
+            canvas.write([(said.follower, stats.end[len(said.agreed)])])
             stopped = canvas.reached_stop()
             guesses = _guesses(stats, len(draft) + 1, spec) if said.whole else []
         canvas.report(guesses[: canvas.room])
@@ -127,8 +128,8 @@ def causal(
             return "end"
         if stopped:
             return "stop"
-        if canvas.room == 0:
-            return "length"
+        if canvas.room == 0 or canvas.ending.decided:
+            return canvas.cut_back()
         likely = _likely(guesses)
         draft = [guess.token for guess in likely]
         if width and not draft:

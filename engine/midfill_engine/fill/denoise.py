@@ -78,6 +78,29 @@ def denoise(
     return "length"
 
 
+def end_with_a_line(run: Run, canvas: Canvas, prompt: int) -> Steps[FinishReason]:
+    """Cut ``canvas``, which has no room left, back to where it had best ended.
+
+    One causal forward over what was written says how likely the end was at each place.
+
+    Parameters
+    ----------
+    prompt
+        Rows of the context; the middle's rows behind it are computed again.
+
+    Raises
+    ------
+    Halted
+        Stopped or out of time; ``canvas`` holds all that was written.
+    """
+    last = run.cache.ids[prompt - 1]
+    run.drop(len(run.cache.ids) - prompt + 1)
+    hidden = yield from run.step([last, *(p.token for p in canvas.placed[:-1])])
+    written, canvas.placed = canvas.placed, []
+    canvas.write(zip(written, run.stats(hidden).end, strict=True))
+    return canvas.cut_back()
+
+
 def denoise_hole(
     run: Run,
     canvas: Canvas,

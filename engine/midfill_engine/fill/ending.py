@@ -1,75 +1,53 @@
-"""Where a middle that came to its limit without an end had best ended.
+"""Where a middle that does not end by itself had best ended.
 
 Owns that choice. What runs on is a list or a loop, and of these whole lines are of use: of the
 lines that it went through, it ends behind the one that makes the most probable complete middle.
+Knows neither models nor how tokens are found.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import accumulate
-
-from midfill_engine.fill.canvas import Canvas
-from midfill_engine.fill.run import Run
-from midfill_engine.fill.steps import Steps
-from midfill_engine.wire import FinishReason
+from dataclasses import dataclass
 
 
-def end_with_a_line(run: Run, canvas: Canvas, prompt: int, eom_id: int) -> Steps[FinishReason]:
-    """Cut ``canvas``, which has no room left, back to its most probable end.
+@dataclass(slots=True)
+class Ending:
+    """The most probable complete middle among those that end with a line, as tokens are written.
 
-    One causal forward over what was written says how likely the end was at each place. Without
-    a whole line everything stays as it is.
-
-    Parameters
+    Attributes
     ----------
-    prompt
-        Rows of the context; the middle's rows behind it are computed again.
-
-    Raises
-    ------
-    Halted
-        Stopped or out of time; ``canvas`` holds all that was written.
+    place
+        How many tokens that middle has; ``None`` before the first line's end.
     """
-    tokens = [p.token for p in canvas.placed]
-    places = line_ends(list(canvas.tokenizer.texts(tokens)))
-    if not places:
-        return "length"
-    last = run.cache.ids[prompt - 1]
-    run.drop(len(run.cache.ids) - prompt + 1)
-    rows = [last, *tokens]
-    hidden = yield from run.step(rows)
-    stats = run.stats(hidden, asked=[eom_id] * len(rows))
-    best = likeliest_end(places, [p.confidence for p in canvas.placed], stats.asked)
-    del canvas.placed[best:]
-    canvas.ended = True
-    return "end"
 
+    place: int | None = None
+    _score: float = -math.inf
+    _written: float = 0.0
+    _count: int = 0
+    _blank: bool = True
+    _newline: bool = False
 
-def line_ends(texts: Sequence[str]) -> list[int]:
-    """After how many of the tokens ``texts`` a line is over, before its newline or behind it."""
-    places, before = [], ""
-    for n, text in enumerate(texts):
+    def add(self, text: str, probability: float, end: float) -> None:
+        """Take the next token: its text, how probable it was, and the end in its stead.
+
+        A line is over before its newline and behind it.
+        """
         starts = text.lstrip(" \t").startswith(("\n", "\r"))
-        if before.strip() and (starts or before.endswith("\n")):
-            places.append(n)
-        before += text
-    return places
+        if not self._blank and (starts or self._newline):
+            score = self._written + _log(end)
+            if score > self._score:
+                self._score, self.place = score, self._count
+        self._written += _log(probability)
+        self._count += 1
+        if text:
+            self._blank = self._blank and not text.strip()
+            self._newline = text.endswith("\n")
 
-
-def likeliest_end(places: Sequence[int], written: Sequence[float], end: Sequence[float]) -> int:
-    """That of ``places`` where all before it and the end together are most probable.
-
-    Parameters
-    ----------
-    written
-        ``(N,)``: how probable each token was.
-    end
-        ``(N + 1,)``: how probable the end is before each token, and behind the last.
-    """
-    total = [0.0, *accumulate(map(_log, written))]
-    return max(places, key=lambda n: total[n] + _log(end[n]))
+    @property
+    def decided(self) -> bool:
+        """Whether whatever else is written makes a less probable middle: each token costs."""
+        return self._written < self._score
 
 
 def _log(probability: float) -> float:

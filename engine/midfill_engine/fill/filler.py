@@ -34,8 +34,7 @@ from midfill_engine.fill.agreement import Agreement
 from midfill_engine.fill.canvas import Canvas, stops_of
 from midfill_engine.fill.causal import FAR_BACK, causal, verify
 from midfill_engine.fill.costs import Costs
-from midfill_engine.fill.denoise import denoise
-from midfill_engine.fill.ending import end_with_a_line
+from midfill_engine.fill.denoise import denoise, end_with_a_line
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
 from midfill_engine.fill.run import Run, Sampler
@@ -286,8 +285,8 @@ class Filler:
 
         def decode(run: Run, canvas: Canvas, rows: Tensor, draft: list[int]) -> Steps[FinishReason]:
             reason = yield from self._decode(work, run, canvas, rows=rows, draft=draft, spec=spec)
-            if reason == "length":
-                reason = yield from end_with_a_line(run, canvas, work.prompt, spec.eom_id)
+            if reason == "length" and not isinstance(work.strategy, Verify):
+                reason = yield from end_with_a_line(run, canvas, work.prompt)
             return reason
 
         def further(run: Run, canvas: Canvas) -> Steps[FinishReason]:
@@ -432,7 +431,7 @@ class Filler:
         """How candidate ``number`` of ``request`` is drawn."""
         usual = CANDIDATE_TEMPERATURE if number else 0.0
         generator = self._generator(request.seed + number)
-        return Sampler(self._bias, request.temperature or usual, generator)
+        return Sampler(self._bias, self._spec.eom_id, request.temperature or usual, generator)
 
     def _generator(self, seed: int) -> torch.Generator:
         return torch.Generator(self._decoder.device).manual_seed(seed)

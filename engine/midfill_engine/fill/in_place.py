@@ -96,7 +96,7 @@ class Text:
         rows = [n for n, cell in enumerate(hole.cells) if cell is None]
         read = yield from self.read(frame, hole.ids(self.spec.mask_id), rows)
         size = len(hole.cells)
-        stats = RowStats([0] * size, [1.0] * size, [1.0] * size, [0.0] * size, [])
+        stats = RowStats([0] * size, [1.0] * size, [1.0] * size, [0.0] * size, [], [0.0] * size)
         for n, cell in enumerate(hole.cells):
             if cell is not None:
                 stats.tokens[n], stats.probability[n] = cell

@@ -37,9 +37,10 @@ Ids = Sequence[int]
 
 @dataclass(slots=True)
 class Sampler:
-    """How candidates are chosen from logits."""
+    """How candidates are chosen from logits; ``end`` is the end marker."""
 
     bias: Tensor
+    end: int
     temperature: float = 0.0
     generator: torch.Generator | None = None
 
@@ -115,7 +116,7 @@ class Run:
         s = self.sampler
         table = None
         if s.temperature == 0:
-            table = self.decoder.statistics(hidden, s.bias, forbid=forbid, asked=asked)
+            table = self.decoder.statistics(hidden, s.bias, forbid=forbid, asked=asked, end=s.end)
         if table is not None:
             stats = read_back(table, len(asked))
         else:
@@ -124,7 +125,12 @@ class Run:
                 logits = logits.clone()
                 logits[0, forbid] = -torch.inf
             stats = row_stats(
-                logits, s.bias, temperature=s.temperature, generator=s.generator, asked=asked
+                logits,
+                s.bias,
+                temperature=s.temperature,
+                generator=s.generator,
+                asked=asked,
+                end=s.end,
             )
         return stats
 

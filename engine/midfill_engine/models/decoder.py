@@ -259,7 +259,7 @@ class Decoder:
         return self.head(hidden).float()
 
     def statistics(
-        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int]
+        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int], end: int
     ) -> Tensor | None:
         """What `decode.rows.row_stats` says of ``logits(hidden) + bias``, without the logits.
 
@@ -269,14 +269,16 @@ class Decoder:
             A token that the first row may not say.
         asked
             A token for each of the first rows, whose probability is wanted.
+        end
+            The end marker, whose probability is wanted of all rows.
 
         Returns
         -------
         Tensor | None
-            ``(5, R)`` float32: token, probability, margin, entropy, probability of what was asked
-            for; ``None`` where there is no kernel for it.
+            ``(6, R)`` float32: token, probability, margin, entropy, probability of what was asked
+            for, and of the end; ``None`` where there is no kernel for it.
         """
-        del hidden, bias, forbid, asked
+        del hidden, bias, forbid, asked, end
         return None
 
     def _attend(self, layer: Layer, x: Tensor, rows: Rows, number: int) -> Tensor:

@@ -72,11 +72,11 @@ class FusedDecoder:
 
     @torch.inference_mode()
     def statistics(
-        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int]
+        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int], end: int
     ) -> Tensor:
         """See `Decoder.statistics`."""
         head = weight_of(self._decoder.head)
-        return self.products.statistics(hidden, head, bias, forbid=forbid, asked=asked)
+        return self.products.statistics(hidden, head, bias, forbid=forbid, asked=asked, end=end)
 
 
 def _plain(linear: Linear) -> DenseLinear | PackedLinear:

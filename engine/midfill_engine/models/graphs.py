@@ -71,7 +71,7 @@ class GraphDecoder:
         for done, rows in enumerate(STEP_ROWS):
             progress(done / len(STEP_ROWS))
             step = self._step(rows)
-            self.statistics(step.hidden, none, forbid=None, asked=())
+            self.statistics(step.hidden, none, forbid=None, asked=(), end=0)
         long = torch.zeros(_LONG, dtype=torch.long, device=self.device)
         self._decoder.forward(long, self._arena, 0)
 
@@ -84,10 +84,10 @@ class GraphDecoder:
         return self._decoder.logits(hidden)
 
     def statistics(
-        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int]
+        self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int], end: int
     ) -> Tensor | None:
         """See `Decoder.statistics`."""
-        return self._fused.statistics(hidden, bias, forbid=forbid, asked=asked)
+        return self._fused.statistics(hidden, bias, forbid=forbid, asked=asked, end=end)
 
     @property
     def parameters(self) -> int:

@@ -210,12 +210,12 @@ def _project(
             )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["rows", "forbid"])
+@triton.jit(do_not_specialize=["rows", "forbid", "end"])
 def _head(
-    x, w, scale, bias, asked, table, rows, inner, vocab, forbid,
+    x, w, scale, bias, asked, table, rows, inner, vocab, forbid, end,
     tile_rows: tl.constexpr, tile_out: tl.constexpr, tile_in: tl.constexpr,
 ):  # fmt: skip
-    """Logits of one tile of the vocabulary, of which only six numbers a row are kept."""
+    """Logits of one tile of the vocabulary, of which only seven numbers a row are kept."""
     tile, tiles = tl.program_id(0), tl.num_programs(0)
     row = tl.arange(0, tile_rows)
     lane = tl.arange(0, tile_out)
@@ -241,6 +241,7 @@ def _head(
     tl.store(at + 4 * field, tl.sum(e * logits, 1))
     found = tl.where(token[None, :] == wanted[:, None], logits, -1e30)
     tl.store(at + 5 * field, tl.max(found, 1))
+    tl.store(at + 6 * field, tl.max(tl.where((token == end)[None, :], logits, -1e30), 1))
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -268,6 +269,8 @@ def _head_merge(
     tl.store(out + 3 * rows + row, top + tl.log(total) - mean)
     wanted = tl.max(tl.load(at + 5 * field, inside, -1e30), 0)
     tl.store(out + 4 * rows + row, tl.exp(wanted - top) / total)
+    end = tl.max(tl.load(at + 6 * field, inside, -1e30), 0)
+    tl.store(out + 5 * rows + row, tl.exp(end - top) / total)
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +404,7 @@ class Products:
         *,
         forbid: int | None,
         asked: Sequence[int],
+        end: int,
     ) -> Tensor:
         """See `Decoder.statistics`. The logits never reach memory; ties go to the lowest id."""
         wanted = self._nothing
@@ -414,22 +418,28 @@ class Products:
             rows = slice(first, first + MOST_ROWS)
             never = -1 if forbid is None or first else forbid
             asks = wanted[rows] if asked else wanted
-            parts.append(self._statistics(hidden[rows], weight, bias, asks, never))
+            parts.append(self._statistics(hidden[rows], weight, bias, asks, never, end))
         return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
     def _statistics(
-        self, hidden: Tensor, weight: StoredWeight, bias: Tensor, asked: Tensor, forbid: int
+        self,
+        hidden: Tensor,
+        weight: StoredWeight,
+        bias: Tensor,
+        asked: Tensor,
+        forbid: int,
+        end: int,
     ) -> Tensor:
         rows, inner = hidden.shape
         vocab = len(weight.values)
         tile_rows = padded(rows)
         tiles = triton.cdiv(vocab, _HEAD_TILE)
         tile_in = min(_power_in(inner), 128 if weight.values.itemsize == 1 else 64)
-        table = torch.empty((6, tiles, tile_rows), dtype=torch.float32, device=hidden.device)
-        out = torch.empty((5, rows), dtype=torch.float32, device=hidden.device)
+        table = torch.empty((7, tiles, tile_rows), dtype=torch.float32, device=hidden.device)
+        out = torch.empty((6, rows), dtype=torch.float32, device=hidden.device)
         _head[(tiles,)](
             hidden, weight.values, weight.scale, bias, asked, table, rows, inner, vocab, forbid,
-            tile_rows, _HEAD_TILE, tile_in, num_warps=4, num_stages=4,
+            end, tile_rows, _HEAD_TILE, tile_in, num_warps=4, num_stages=4,
         )  # fmt: skip
         block = triton.next_power_of_2(tiles)
         _head_merge[(rows,)](table, out, rows, tiles, tile_rows, block)

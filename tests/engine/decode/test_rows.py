@@ -42,6 +42,11 @@ def test_the_probability_of_an_asked_token_is_told():
     assert row_stats(LOGITS, torch.zeros(4)).asked == []
 
 
+def test_the_probability_of_the_end_is_told_of_each_row():
+    stats = row_stats(LOGITS, output_bias(4, 4, (3,)), end=2)
+    assert stats.end == pytest.approx(torch.softmax(LOGITS[:, :3], -1)[:, 2].tolist())
+
+
 def test_presets_verify_what_they_draft():
     assert set(PRESETS) >= {"quality", "balanced", "fast"}
     assert strategy_of("balanced") == strategy_of("tolerance:1") == Verify()
@@ -68,7 +73,7 @@ def test_same_seed_same_draw():
 def test_every_strategy_commits_open_rows_and_at_least_one(probability, name, data):
     n = len(probability)
     rows = data.draw(st.lists(st.sampled_from(range(n)), min_size=1, unique=True))
-    stats = RowStats([0] * n, probability, probability, [1 - p for p in probability], [])
+    stats = RowStats([0] * n, probability, probability, [1 - p for p in probability], [], [])
     chosen = strategy_of(name)(stats, sorted(rows))
     assert chosen
     assert set(chosen) <= set(rows)
@@ -77,7 +82,7 @@ def test_every_strategy_commits_open_rows_and_at_least_one(probability, name, da
 
 def stats_of(*probability: float) -> RowStats:
     entropy = [1 - p for p in probability]
-    return RowStats([0] * len(probability), list(probability), list(probability), entropy, [])
+    return RowStats([0] * len(probability), list(probability), list(probability), entropy, [], [])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where a middle without an end is cut."""
+"""Where a middle without an end is cut, and when going on cannot mend it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midfill_engine.fill.ending import likeliest_end, line_ends
+from midfill_engine.fill.ending import Ending
+
+PROBABILITIES = st.floats(0.001, 1)
+WRITTEN = st.lists(
+    st.tuples(st.text(alphabet="ab \n", min_size=1, max_size=4), PROBABILITIES, PROBABILITIES),
+    max_size=12,
+)
+
+
+def place(texts, probabilities, ends):
+    ending = Ending()
+    for token in zip(texts, probabilities, ends, strict=True):
+        ending.add(*token)
+    return ending.place
 
 
 @pytest.mark.parametrize(
@@ -15,29 +28,57 @@ from midfill_engine.fill.ending import likeliest_end, line_ends
         (["a", " = ", "1", "\n  ", "b", ";\n", "c"], [3, 6]),
         (["a", " = ", "1"], []),
         (["\n", "  ", "a", "\r\n", "b"], [3, 4]),
-        (["  ", "\n"], []),
+        (["  ", "\n", "\n"], []),
     ],
 )
 def test_lines_end_before_their_newline_and_behind_it(texts, places):
-    assert line_ends(texts) == places
+    for likely in range(len(texts)):
+        ends = [float(n == likely) for n in range(len(texts))]
+        found = place(texts, [1.0] * len(texts), ends)
+        assert (found == likely) == (likely in places)
+        assert (found is None) == (not places)
 
 
-def test_of_two_lines_the_one_with_the_likelier_end_counts():
-    sure = [0.9] * 6
-    assert likeliest_end([2, 4], sure, [0, 0, 0.01, 0, 0.3, 0, 0]) == 4
-    assert likeliest_end([2, 4], sure, [0, 0, 0.3, 0, 0.3, 0, 0]) == 2
+TEXTS = ["a", "\n", "b", "\n"]
 
 
-def test_a_later_end_must_make_up_for_what_was_unlikely_on_the_way():
-    assert likeliest_end([1, 3], [0.9, 0.1, 0.1], [0, 0.01, 0, 0.5]) == 1
-    assert likeliest_end([1, 3], [0.9, 0.1, 0.1], [0, 0.01, 0, 1.0]) == 1
-    assert likeliest_end([1, 3], [0.9, 0.2, 0.2], [0, 0.01, 0, 0.5]) == 3
+@pytest.mark.parametrize(
+    ("probabilities", "ends", "best"),
+    [
+        ([0.9] * 4, [0, 0.01, 0, 0.3], 3),
+        ([0.9] * 4, [0, 0.3, 0, 0.3], 1),
+        # What was unlikely on the way counts against a later end, however sure of itself it is.
+        ([0.9, 0.1, 0.1, 1], [0, 0.02, 0, 1.0], 1),
+        ([0.9, 0.2, 0.2, 1], [0, 0.02, 0, 1.0], 3),
+    ],
+)
+def test_the_most_probable_middle_of_whole_lines_is_kept(probabilities, ends, best):
+    assert place(TEXTS, probabilities, ends) == best
 
 
-@given(st.lists(st.text(alphabet="ab \n", min_size=1, max_size=4), max_size=12))
-def test_a_cut_middle_is_whole_lines_and_not_blank(texts):
-    text = "".join(texts)
-    for place in line_ends(texts):
-        kept = "".join(texts[:place])
+@given(WRITTEN, WRITTEN)
+def test_once_decided_nothing_that_follows_is_better(written, more):
+    ending = Ending()
+    for token in written:
+        ending.add(*token)
+    decided, best = ending.decided, ending.place
+    for token in more:
+        ending.add(*token)
+    if decided:
+        assert ending.decided
+        assert ending.place == best
+
+
+@given(WRITTEN)
+def test_a_cut_middle_is_whole_lines_and_not_blank(written):
+    texts = [text for text, _, _ in written]
+    found = place(*zip(*written, strict=True)) if written else None
+    if found is not None:
+        kept, rest = "".join(texts[:found]), "".join(texts[found:])
         assert kept.strip()
-        assert kept.endswith("\n") or text[len(kept) :].lstrip(" ").startswith("\n")
+        assert kept.endswith("\n") or rest.lstrip(" ").startswith("\n")
+
+
+def test_a_token_without_a_text_of_its_own_changes_no_line():
+    """Half a character stands between a newline and what it belongs to."""
+    assert place(["a\n", "", "b"], [1.0, 1.0, 1.0], [0.0, 0.2, 0.9]) == 2

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats
+from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.causal import causal, repeated, verify
+from midfill_engine.fill.ending import Ending
 from midfill_engine.fill.filler import Filler
-from midfill_engine.fill.steps import Steps
 from midfill_engine.hole import Placed
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.decoder import Decoder
@@ -61,19 +62,30 @@ def test_what_finds_no_end_ends_with_a_line(filler, monkeypatch, strategy):
     monkeypatch.setattr(filler, "_bias", bias)
     bias[filler._spec.eom_id] = -torch.inf  # and no end
     cut = fill(filler, strategy=strategy, max_tokens=40, session="cut")
-
-    def no_line(*_: object) -> Steps[str]:
-        return "length"
-        yield  # a generator
-
-    monkeypatch.setattr("midfill_engine.fill.filler.end_with_a_line", no_line)
+    monkeypatch.setattr(Canvas, "cut_back", lambda _: "length")
+    monkeypatch.setattr(Ending, "decided", False)
     whole = fill(filler, strategy=strategy, max_tokens=40, session="whole")
     assert (whole.finish_reason, len(whole.middles[0].tokens)) == ("length", 40)
     assert cut.finish_reason == "end"
     assert whole.text.startswith(cut.text)
     assert cut.text.strip()
     assert cut.text.endswith("\n") or whole.text[len(cut.text) :].lstrip(" \t").startswith("\n")
-    assert cut.nfe == whole.nfe + 1
+    assert cut.nfe <= whole.nfe
+
+
+@pytest.mark.parametrize("strategy", ["autoregressive", "balanced", "fast"])
+def test_what_a_draft_holds_committed_stays(filler, monkeypatch, strategy):
+    bias = filler._bias.clone()
+    bias[filler._tokenizer.encode("\n")[0]] += 5
+    monkeypatch.setattr(filler, "_bias", bias)
+    drafts: list[Draft] = []
+    for typed in range(8):
+        request = FillRequest(PREFIX + "ab = 12,"[:typed], SUFFIX, max_tokens=40, strategy=strategy)
+        answer = filler.fill(request, deadline=FOREVER, stop=StopToken(), on_draft=drafts.append)
+        assert drafts
+        for draft in drafts:
+            assert answer.text.startswith("".join(t.text for t in draft.tokens if t.committed))
+        drafts.clear()
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -123,7 +135,7 @@ def test_the_models_own_tokens_are_accepted_as_a_draft_in_one_forward(tiny_path)
 
 
 def test_what_is_probable_enough_passes_within_the_tolerance():
-    stats = RowStats([5, 6, 7], [0.6, 0.5, 0.9], [], [], [0.3, 0.1])
+    stats = RowStats([5, 6, 7], [0.6, 0.5, 0.9], [], [], [0.3, 0.1], [])
     assert verify(stats, [4, 6]).agreed == []
     lenient = verify(stats, [4, 3], tolerance=0.5)
     assert lenient.agreed == [Placed(4, 0.3)]

@@ -169,7 +169,7 @@ def test_the_length_whose_masks_are_surest_for_their_number_is_taken(path, monke
 def test_long_holes_may_be_less_sure_than_short_ones(path, monkeypatch):
     def read(text, frame, hole, rows):
         return RowStats(
-            [0] * len(rows), [0.5] * len(rows), [0.0] * len(rows), [0.0] * len(rows), []
+            [0] * len(rows), [0.5] * len(rows), [0.0] * len(rows), [0.0] * len(rows), [], []
         )
         yield  # never reached: it needs no forward
 
@@ -204,7 +204,7 @@ def test_agreement_of_cached_steps_is_counted(path):
 
 
 def test_guesses_that_say_the_draft_are_committed_beside_the_strategy():
-    stats = RowStats([5, 6, 7, 8], [0.1] * 4, [0.0] * 4, [1.0] * 4, [])
+    stats = RowStats([5, 6, 7, 8], [0.1] * 4, [0.0] * 4, [1.0] * 4, [], [])
     assert _drafted(lambda stats, rows: [3], [5, 6, 9, 8])(stats, [1, 2, 3]) == [1, 3]
     assert _drafted(lambda stats, rows: [3], [4, 6])(stats, [0, 1, 2, 3]) == [3]
 

@@ -70,12 +70,12 @@ for opened, padding in ((0, 0), (n, 0), (n // 3, 4)):
 logits = decoder.logits(want).clone()
 first = int((logits + bias)[0].argmax())
 for forbid, asked in ((None, []), (first, [7, 310, 3][:n])):
-    table = fused.statistics(want, bias, forbid=forbid, asked=asked)
+    table = fused.statistics(want, bias, forbid=forbid, asked=asked, end=9)
     if forbid is not None:
         logits[0, forbid] = -torch.inf
-    stats, got = row_stats(logits, bias, asked=asked), read_back(table, len(asked))
+    stats, got = row_stats(logits, bias, asked=asked, end=9), read_back(table, len(asked))
     assert got.tokens == stats.tokens
-    for name in ("probability", "margin", "entropy", "asked"):
+    for name in ("probability", "margin", "entropy", "asked", "end"):
         pair = (torch.tensor(getattr(x, name)) for x in (got, stats))
         torch.testing.assert_close(*pair, rtol=1e-4, atol=1e-5)
 """
