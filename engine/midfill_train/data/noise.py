@@ -16,7 +16,10 @@ EDITED, MOST_WRONG = 0.3, 0.15
 
 #: How often not even the first token is told in a first step: a block that drafts in the forward
 #: that finds this token does not know it.
-FIRST_MASKED = 0.5
+FIRST_MASKED = 0.7
+
+#: Shares of first steps, which is all that a draft to be verified takes, and of slopes.
+FIRST_STEPS, SLOPES = 0.65, 0.25
 
 #: Widths of the open block: narrow ones for where computing is dear.
 _WIDTHS = (32, 16, 8)
@@ -67,12 +70,12 @@ def draw(rng: np.random.Generator, width: int, tokens: int) -> Noise:
 def _masked(rng: np.random.Generator, width: int, tokens: int) -> NDArray[np.bool_]:
     """A first step (nothing told, or the first token), a slope from the left, or an even draw."""
     kind = rng.random()
-    if kind < 0.45:
+    if kind < FIRST_STEPS:
         masked = np.ones(width, bool)
         masked[0] = rng.random() < FIRST_MASKED
         return masked
     share = np.full(width, rng.random())
-    if kind < 0.85:
+    if kind < FIRST_STEPS + SLOPES:
         share += 1.4 * (np.arange(width) / max(4, tokens) - 0.5)
     masked = rng.random(width) < share
     masked[0] &= bool(rng.random() < 0.2)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from midfill_train.data import noise
 from midfill_train.data.marks import Marks
 
-#: Loss weights. The end of the middle decides whether an answer stops at all, and there is only
-#: one causal row of it a cut, against one in each noisy block.
-CAUSAL, CAUSAL_FIRST, CAUSAL_END, CAUSAL_BEFORE_END = 1.5, 2.5, 9.0, 2.2
+#: Loss weights. What causal rows say is what is written by default, and they are fewer than masked
+#: rows. The end of the middle decides whether an answer stops at all, and there is only one causal
+#: row of it a cut, against one in each noisy block.
+CAUSAL, CAUSAL_FIRST, CAUSAL_END, CAUSAL_BEFORE_END = 3.0, 5.0, 18.0, 4.4
 MASKED, MASKED_END, BEHIND_END, FAR_BEHIND_END = 1.5, 3.75, 0.18, 0.045
 WRONG, VISIBLE = 1.0, 0.06
 CONTEXT, CONTEXT_SHARE = 0.4, 0.15
