@@ -69,7 +69,7 @@ class Adapted(Checkpoint):
         if not self.adapter.has(a):
             return None
         tensor = self.adapter.tensor
-        return LowRank(tensor(a).float(), tensor(b).float().mul_(self.scale))
+        return LowRank(tensor(a).float(), tensor(b).float() * self.scale)
 
     def release(self) -> None:
         """See `Checkpoint.release`."""

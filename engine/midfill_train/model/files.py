@@ -251,8 +251,7 @@ def save_adapter(
             assert isinstance(linear, Adapted)  # noqa: S101  (all of them are)
             for name, b in zip(names, torch.split(linear.b, rows), strict=True):
                 for half, tensor in (("A", linear.a), ("B", b)):
-                    small = tensor.to("cpu", torch.bfloat16)
-                    stored[TENSOR.format(name, half)] = small.clone()  # files share no tensors
+                    stored[TENSOR.format(name, half)] = tensor.to("cpu", torch.bfloat16)
                 targets[name.rpartition(".")[2]] = None
     rank = len(first.a)
     name = _name(base, out)

@@ -160,6 +160,15 @@ def test_shards_are_read(adapter):
     assert open_checkpoint(adapter).update(Q) is not None
 
 
+def test_it_can_be_read_again(adapter):
+    """The tensors of a file in float32 are the file's own pages."""
+    file = adapter / "adapter_model.safetensors"
+    save_file({name: tensor.float() for name, tensor in load_file(file).items()}, file)
+    checkpoint = open_checkpoint(adapter)
+    first = [half.clone() for half in checkpoint.update(Q)]
+    assert all(map(torch.equal, first, checkpoint.update(Q)))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from midfill_engine.models.checkpoint import LowRank
 from midfill_engine.models.packed import pack
 from midfill_engine.models.weights import StoredWeight
 
@@ -15,6 +18,7 @@ STORED = {
         torch.randint(0, 255, (64, 32), dtype=torch.uint8), torch.rand(64, 2, dtype=torch.float16)
     ),
 }
+STORED["adapted"] = replace(STORED["int4"], update=LowRank(torch.randn(4, 64), torch.randn(64, 4)))
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp8", "int4"])
