@@ -15,6 +15,8 @@ from dataclasses import dataclass
 class Ending:
     """The most probable complete middle among those that end with a line, as tokens are written.
 
+    One that closes the brackets that it opened is preferred to any that does not.
+
     Attributes
     ----------
     place
@@ -22,9 +24,11 @@ class Ending:
     """
 
     place: int | None = None
+    _closed: bool = False
     _score: float = -math.inf
     _written: float = 0.0
     _count: int = 0
+    _open: int = 0
     _blank: bool = True
     _newline: bool = False
 
@@ -35,11 +39,16 @@ class Ending:
         """
         starts = text.lstrip(" \t").startswith(("\n", "\r"))
         if not self._blank and (starts or self._newline):
-            score = self._written + _log(end)
-            if score > self._score:
-                self._score, self.place = score, self._count
+            closed, score = not self._open, self._written + _log(end)
+            if (closed, score) > (self._closed, self._score):
+                self._closed, self._score, self.place = closed, score, self._count
         self._written += _log(probability)
         self._count += 1
+        for character in text:
+            if character in "([{":
+                self._open += 1
+            elif character in ")]}" and self._open:
+                self._open -= 1
         if text:
             self._blank = self._blank and not text.strip()
             self._newline = text.endswith("\n")
@@ -47,7 +56,7 @@ class Ending:
     @property
     def decided(self) -> bool:
         """Whether whatever else is written makes a less probable middle: each token costs."""
-        return self._written < self._score
+        return self._closed and self._written < self._score
 
 
 def _log(probability: float) -> float:

@@ -79,6 +79,21 @@ def test_a_cut_middle_is_whole_lines_and_not_blank(written):
         assert kept.endswith("\n") or rest.lstrip(" ").startswith("\n")
 
 
+def test_a_line_that_closes_what_was_opened_is_preferred():
+    texts = ["f(", "\n", "1", ")", "\n", "{", "\n"]
+    assert place(texts, [1.0] * 7, [0, 0.9, 0, 0, 0.1, 0, 0.9]) == 4
+    assert place(texts[:3], [1.0] * 3, [0, 0.9, 0]) == 1, "there is no other"
+    closing = ["}", "\n", "a"]  # of the prefix: nothing that was written is open
+    assert place(closing, [1.0] * 3, [0, 0.9, 0]) == 1
+
+
+def test_what_is_open_goes_on():
+    ending = Ending()
+    for token in [("{", 1.0, 0.0), ("\n", 0.5, 0.9), ("a", 0.1, 0.0), ("\n", 0.1, 0.1)]:
+        ending.add(*token)
+    assert not ending.decided
+
+
 def test_a_token_without_a_text_of_its_own_changes_no_line():
     """Half a character stands between a newline and what it belongs to."""
     assert place(["a\n", "", "b"], [1.0, 1.0, 1.0], [0.0, 0.2, 0.9]) == 2
