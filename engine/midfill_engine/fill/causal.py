@@ -109,9 +109,10 @@ def causal(
     """
     block = [spec.mask_id] * width
     while True:
-        first = not canvas.placed
-        forbid = spec.eom_id if first and not allow_empty else None
-        stats = run.stats(hidden, forbid=forbid, asked=draft)
+        if canvas.placed:
+            stats = run.stats(hidden, asked=draft)
+        else:
+            stats = run.first_stats(hidden, allow_empty=allow_empty, asked=draft)
         said = verify(stats, draft, tolerance)
         run.drop(len(draft) - len(said.agreed))
         canvas.write(zip(said.agreed, stats.end, strict=False))

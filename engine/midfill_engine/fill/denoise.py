@@ -55,8 +55,7 @@ def denoise(
         return run.stats(hidden)
 
     while canvas.room > 0:
-        start = not canvas.placed
-        first = run.stats(row, forbid=spec.eom_id if start and not allow_empty else None)
+        first = run.stats(row) if canvas.placed else run.first_stats(row, allow_empty=allow_empty)
         if first.tokens[0] == spec.eom_id:
             canvas.ended = True
             return "end"

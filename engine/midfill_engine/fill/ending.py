@@ -10,12 +10,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+#: By how many nats what is written has to be less probable than the best complete middle, so that
+#: it ends there. Some, since a model may know a natural end that the end of no line hints at.
+MARGIN = 6.0
+#: With these a line says that more belongs to it.
+_GOES_ON = ":,=+-&|\\"
+
 
 @dataclass(slots=True)
 class Ending:
     """The most probable complete middle among those that end with a line, as tokens are written.
 
-    One that closes the brackets that it opened is preferred to any that does not.
+    One that is closed, as far as brackets and the last line say, is preferred to any that is not.
 
     Attributes
     ----------
@@ -29,7 +35,7 @@ class Ending:
     _written: float = 0.0
     _count: int = 0
     _open: int = 0
-    _blank: bool = True
+    _last: str = ""
     _newline: bool = False
 
     def add(self, text: str, probability: float, end: float) -> None:
@@ -38,8 +44,9 @@ class Ending:
         A line is over before its newline and behind it.
         """
         starts = text.lstrip(" \t").startswith(("\n", "\r"))
-        if not self._blank and (starts or self._newline):
-            closed, score = not self._open, self._written + _log(end)
+        if self._last and (starts or self._newline):
+            closed = not self._open and self._last not in _GOES_ON
+            score = self._written + _log(end)
             if (closed, score) > (self._closed, self._score):
                 self._closed, self._score, self.place = closed, score, self._count
         self._written += _log(probability)
@@ -50,13 +57,13 @@ class Ending:
             elif character in ")]}" and self._open:
                 self._open -= 1
         if text:
-            self._blank = self._blank and not text.strip()
+            self._last = text.rstrip()[-1:] or self._last
             self._newline = text.endswith("\n")
 
     @property
     def decided(self) -> bool:
-        """Whether whatever else is written makes a less probable middle: each token costs."""
-        return self._closed and self._written < self._score
+        """Whether whatever else is written makes a far less probable middle: each token costs."""
+        return self._closed and self._written + MARGIN < self._score
 
 
 def _log(probability: float) -> float:

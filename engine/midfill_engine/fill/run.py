@@ -28,6 +28,9 @@ CHUNK_ROWS = {"cpu": 32, "cuda": 2048}
 #: Above so many rows a device reads the context and looks at what rides on it in two forwards, each
 #: through the kernels that are made for it.
 STEP_ROWS = {"cuda": 64}
+#: Nothing is missing only where that is likelier than all else together. Where it is a favourite
+#: among many, something mostly is.
+SURE_EMPTY = 0.5
 #: Slots kept free behind the context, so that the first block does not make the cache grow.
 BLOCK_ROOM = 64
 
@@ -133,6 +136,14 @@ class Run:
                 end=s.end,
             )
         return stats
+
+    def first_stats(self, hidden: Tensor, *, allow_empty: bool, asked: Ids = ()) -> RowStats:
+        """`stats` where the middle begins, which may end at once only if that is likely enough."""
+        if allow_empty:
+            stats = self.stats(hidden, asked=asked)
+            if stats.tokens[0] != self.sampler.end or stats.probability[0] > SURE_EMPTY:
+                return stats
+        return self.stats(hidden, forbid=self.sampler.end, asked=asked)
 
     def drop(self, count: int) -> None:
         """Forget the last ``count`` cached rows."""

@@ -87,6 +87,21 @@ def test_a_line_that_closes_what_was_opened_is_preferred():
     assert place(closing, [1.0] * 3, [0, 0.9, 0]) == 1
 
 
+@pytest.mark.parametrize("last", [":", ",", " =", " &&", " \\"])
+def test_a_line_that_goes_on_is_no_end_if_there_is_another(last):
+    texts = ["a", "\n", f"b{last}", "\n", "c"]
+    assert place(texts, [1.0] * 5, [0, 0.1, 0, 0.9, 0]) == 1
+
+
+def test_only_what_is_far_less_probable_is_decided():
+    ending = Ending()
+    for token in [("a", 1.0, 0.0), ("\n", 0.5, 0.5), ("b", 0.01, 0.0)]:
+        ending.add(*token)
+    assert not ending.decided
+    ending.add("c", 0.1, 0.0)
+    assert ending.decided
+
+
 def test_what_is_open_goes_on():
     ending = Ending()
     for token in [("{", 1.0, 0.0), ("\n", 0.5, 0.9), ("a", 0.1, 0.0), ("\n", 0.1, 0.1)]:

@@ -73,6 +73,22 @@ def test_what_finds_no_end_ends_with_a_line(filler, monkeypatch, strategy):
     assert cut.nfe <= whole.nfe
 
 
+@pytest.mark.parametrize(("share", "empty"), [(0.4, False), (0.6, True)])
+def test_a_middle_is_empty_only_if_that_is_likelier_than_all_else(tiny_path, share, empty):
+    model = Model(tiny_path)
+    run, end = model.run(model.cache()), model.spec.eom_id
+    ids = place(model.spec, model.tokenizer.encode, PREFIX, SUFFIX).ids
+    hidden = model.alone(run.prefill(ids))
+    logits = model.decoder.logits(hidden)[0]
+    run.sampler.bias -= 0.9 * logits  # no other favourite
+    p = torch.softmax(logits + run.sampler.bias, -1)
+    run.sampler.bias[end] += torch.log(share / (1 - share) * (1 - p[end]) / p[end])
+    assert run.stats(hidden).tokens[0] == end
+    assert run.stats(hidden).probability[0] == pytest.approx(share, abs=1e-3)
+    assert (run.first_stats(hidden, allow_empty=True).tokens[0] == end) == empty
+    assert run.first_stats(hidden, allow_empty=False).tokens[0] != end
+
+
 @pytest.mark.parametrize("strategy", ["autoregressive", "balanced", "fast"])
 def test_what_a_draft_holds_committed_stays(filler, monkeypatch, strategy):
     bias = filler._bias.clone()
