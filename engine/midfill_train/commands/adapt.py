@@ -48,10 +48,8 @@ def main(argv: Sequence[str]) -> int:
     base, out = locate(args.base), args.out.expanduser()
     work = out.with_name(f"{out.name}.part")
     marks = read_marks(base)
-    if args.precision == ADAPTER:
-        files.adaptable(base)
-        if args.full:
-            raise MidfillError("--full trains no adapter.", "Name another --precision.")
+    if args.precision == ADAPTER and args.full:
+        raise MidfillError("--full trains no adapter.", "Name another --precision.")
     _check_folders(args.files, out)
     workers = Workers.join()
     if workers.count > 1:

@@ -27,8 +27,6 @@ ROUNDING = 0.7
 def main(argv: Sequence[str]) -> int:
     """Train, and write exports into ``--out``: adapters, or all weights in int4."""
     args = _parser().parse_args(argv)
-    if args.rank:
-        files.adaptable(args.checkpoint)
     rounding = (1.0 if args.rank else ROUNDING) if args.rounding is None else args.rounding
     workers = Workers.join()
     state = args.out / "state.pt"

@@ -18,9 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from midfill_engine.errors import CheckpointError, CorruptCheckpoint
+from midfill_engine.errors import CorruptCheckpoint
 from midfill_engine.models.adapter import STEM, TENSOR, open_checkpoint
-from midfill_engine.models.configuration import ADAPTER_FILE
+from midfill_engine.models.checkpoint import LowRank
+from midfill_engine.models.configuration import ADAPTER_FILE, read_json
 from midfill_engine.models.locate import base_of, installed, is_adapter
 from midfill_train.model import quantise
 from midfill_train.model.lora import Adapted, adapted, merged
@@ -233,27 +234,27 @@ def save_adapter(
     ----------
     base
         The checkpoint that they were trained on: the adapter's configuration names it, and its
-        licence is carried over.
+        licence is carried over. Of an adapter, its own base: what is written does what both do,
+        at the sum of their ranks.
     texts
         As for `save`.
-
-    Raises
-    ------
-    CheckpointError
-        See `adaptable`.
     """
-    adaptable(base)
+    before = open_checkpoint(base)
+    earlier = int(read_json(base / ADAPTER_FILE)["r"]) if is_adapter(base) else 0
     stored: dict[str, Tensor] = {}
     targets: dict[str, None] = {}
-    first = adapted(network)[0]  # all have its rank and scale
     for numbered in _numbered(network):
         for linear, names, rows in _linears(*numbered):
             assert isinstance(linear, Adapted)  # noqa: S101  (all of them are)
             for name, b in zip(names, torch.split(linear.b, rows), strict=True):
-                for half, tensor in (("A", linear.a), ("B", b)):
-                    stored[TENSOR.format(name, half)] = tensor.to("cpu", torch.bfloat16)
+                halves = (linear.a.cpu(), (b * linear.scale).cpu())
+                if earlier:
+                    halves = _both(before.update(name), earlier, *halves)
+                for half, tensor in zip("AB", halves, strict=True):
+                    stored[TENSOR.format(name, half)] = tensor.to(torch.bfloat16)
                 targets[name.rpartition(".")[2]] = None
-    rank = len(first.a)
+    rank = earlier + len(adapted(network)[0].a)  # all have one rank
+    base = before.path
     name = _name(base, out)
     card = f"# {out.name}\n\nAn adapter (LoRA, rank {rank}) of {name}, by `midfill train`.\n"
     _write_texts(out, base, _NOTICES, {"README.md": card, **(texts or {})})
@@ -262,7 +263,7 @@ def save_adapter(
         "task_type": "CAUSAL_LM",
         "base_model_name_or_path": name,
         "r": rank,
-        "lora_alpha": first.scale * rank,
+        "lora_alpha": rank,
         "lora_dropout": 0.0,
         "target_modules": list(targets),
         "bias": "none",
@@ -273,20 +274,10 @@ def save_adapter(
     write_checksums(out)
 
 
-def adaptable(base: Path) -> None:
-    """Refuse an adapter as the base of another.
-
-    Raises
-    ------
-    CheckpointError
-        ``base`` is one.
-    """
-    if is_adapter(base):
-        raise CheckpointError(
-            f"{base} is an adapter itself, and an adapter of an adapter is not read.",
-            f"Merge it first (`midfill train export {base} OUT --precision int8`), or write "
-            "a whole checkpoint.",
-        )
+def _both(update: LowRank | None, rank: int, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """The halves of what ``update``, of ``rank`` where it is there, and ``b a`` do together."""
+    first = update or LowRank(a.new_zeros(rank, a.shape[1]), b.new_zeros(len(b), rank))
+    return torch.cat((first.a, a)), torch.cat((first.b, b), 1)
 
 
 def _name(base: Path, out: Path) -> str:
