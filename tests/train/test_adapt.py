@@ -169,6 +169,18 @@ def test_a_state_of_other_adapters_is_refused(checkpoint, marks, tmp_path):
         other.load_state(tmp_path / "s.pt")
 
 
+@pytest.mark.parametrize("damage", [b"", b"no state", None])
+def test_a_damaged_state_is_refused(checkpoint, marks, tmp_path, damage):
+    state = tmp_path / "s.pt"
+    trainer = Trainer(
+        adapted(checkpoint), Run(Schedule(1e-3), steps=1), Workers.join(), eom=marks.eom
+    )
+    trainer.save_state(state)
+    state.write_bytes(state.read_bytes()[:5000] if damage is None else damage)
+    with pytest.raises(CheckpointError, match="damaged"):
+        trainer.load_state(state)
+
+
 def test_an_adapter_says_what_the_merged_checkpoint_says(checkpoint, stream, tmp_path):
     network = adapted(checkpoint, moved=True)
     files.save(network, tmp_path / "merged", like=checkpoint, precision="bf16")

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from midfill_train.corpus import licence
+from midfill_train.corpus import folder, licence
 from midfill_train.corpus.clean import MAX_BYTES, language_of
 
 _TOP = 2  # "package/package.json"
@@ -133,11 +133,9 @@ def _debian_source(path: Path) -> Package:
 
 
 def _folder(path: Path) -> Package:
-    files = [
-        (str(p.relative_to(path)), p.read_bytes())
-        for p in sorted(path.rglob("*"))
-        if p.is_file() and not p.is_symlink() and language_of(str(p.relative_to(path)))
-    ]
+    root = path.resolve()
+    named = ((p.relative_to(root).as_posix(), p) for p in folder.files(root))
+    files = [(name, p.read_bytes()) for name, p in named if language_of(name)]
     return Package(path.name, "own folder: public", files)
 
 

@@ -5,6 +5,7 @@ Owns the order of a step and what is logged and saved. Knows neither cuts nor fi
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -180,9 +181,15 @@ class Trainer:
         Raises
         ------
         CheckpointError
-            The state is of another network or of other adapters.
+            The state is damaged, or of another network or of other adapters.
         """
-        state = torch.load(path, map_location=self.workers.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.workers.device, weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{path} cannot be read: it is damaged or cut short.",
+                "Begin again, without --resume.",
+            ) from error
         shapes = {name: tensor.shape for name, tensor in state["network"].items()}
         if shapes != {name: parameter.shape for name, parameter in self._trained()}:
             raise CheckpointError(
