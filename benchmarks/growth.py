@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -29,6 +30,7 @@ from chart import Chart, Line
 from typing_places import BEFORE, FILES, percentile
 
 from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.fill import ending
 from midfill_engine.fill.filler import Filler
 from midfill_engine.models.decoder import Decoder
 from midfill_engine.service.engine import Engine
@@ -263,6 +265,7 @@ def unbounded(filler: Filler) -> None:
     """Take contexts of any length, and never end a middle early."""
     filler._spec = replace(filler._spec, trained_context_tokens=max(CONTEXTS) * 2)
     filler._bias[filler._spec.eom_id] = -torch.inf
+    ending.MARGIN = math.inf
 
 
 def plots(result: dict[str, Any]) -> Iterable[tuple[str, Chart]]:

@@ -182,10 +182,17 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The state of the middle after one denoising step; provisional until the `Fill`."""
+    """The state of the middle after one denoising step; provisional until the `Fill`.
+
+    Attributes
+    ----------
+    steady
+        How many of the tokens stay, wherever the middle ends; ``None`` where that is not known.
+    """
 
     step: int
     tokens: tuple[Token, ...]
+    steady: int | None = None
 
     @property
     def text(self) -> str:
@@ -194,12 +201,18 @@ class Draft:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready dictionary."""
-        return {"step": self.step, "text": self.text, "tokens": [asdict(t) for t in self.tokens]}
+        return {
+            "step": self.step,
+            "text": self.text,
+            "tokens": [asdict(t) for t in self.tokens],
+            "steady": self.steady,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Draft:
         """Build from what `to_dict` wrote."""
-        return cls(data["step"], tuple(Token(**t) for t in data["tokens"]))
+        tokens = tuple(Token(**t) for t in data["tokens"])
+        return cls(data["step"], tokens, data.get("steady"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,5 +114,9 @@ def test_every_setting_says_what_it_is():
 
 
 def test_wheels_carry_the_default_model_and_its_base():
-    models = Path(__file__).parents[2] / "models"
-    assert base_of(models / EngineSettings().model).parent == models
+    root = Path(__file__).parents[2]
+    said = (root / "hatch_build.py").read_text()
+    model = root / "models" / EngineSettings().model
+    for path in (model, base_of(model)):
+        assert path.parent == root / "models"
+        assert f'"{path.name}"' in said

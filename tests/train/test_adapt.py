@@ -13,6 +13,7 @@ from tests.train.samples import GO, PYTHON
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.errors import CheckpointError
 from midfill_engine.fill.filler import Filler
+from midfill_engine.models.locate import base_of
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import FillRequest
 from midfill_train.commands import main
@@ -208,16 +209,42 @@ def test_an_adapter_trained_on_an_adapter_holds_both(checkpoint, stream, tmp_pat
     assert not torch.allclose(again, hidden(files.load(tmp_path / "first"), stream[0]), atol=0.2)
 
 
-def test_a_large_adapter_comes_in_files_of_their_size(checkpoint, stream, tmp_path, monkeypatch):
-    network = adapted(checkpoint, moved=True)
-    files.save_adapter(network, tmp_path / "one", base=checkpoint)
+def test_a_large_adapter_is_one_file_and_replaces_what_was_there(
+    checkpoint, stream, tmp_path, monkeypatch
+):
+    network, out = adapted(checkpoint, moved=True), tmp_path / "out"
     monkeypatch.setattr(files, "SHARD", 9_000)
-    files.save_adapter(network, tmp_path / "more", base=checkpoint)
-    shards = list((tmp_path / "more").glob("adapter_model-*.safetensors"))
-    assert len(shards) > 1
-    assert not (tmp_path / "more" / "adapter_model.safetensors").exists()
-    one, more = (hidden(files.load(tmp_path / name), stream[0]) for name in ("one", "more"))
-    assert torch.equal(one, more)
+    files.save(network, out, like=checkpoint)
+    assert len(list(out.glob("model-*.safetensors"))) > 1
+    files.save_adapter(network, out, base=checkpoint)
+    assert [path.name for path in out.glob("*.safetensors*")] == ["adapter_model.safetensors"]
+    torch.testing.assert_close(
+        hidden(files.load(out), stream[0]), hidden(network, stream[0]), atol=0.02, rtol=0.02
+    )
+    files.save(network, out, like=checkpoint)
+    assert not (out / "adapter_config.json").exists()
+    assert not (out / "adapter_model.safetensors").exists()
+
+
+def test_an_adapter_names_its_base_so_that_it_is_found(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setenv("MIDFILL_MODELS", str(checkpoint.parent))
+    network = adapted(checkpoint)
+    for place in (tmp_path / "mine", tmp_path / "other" / checkpoint.name):
+        files.save_adapter(network, place, base=checkpoint)
+        assert base_of(place) == checkpoint.resolve()
+    shutil.copytree(checkpoint, tmp_path / checkpoint.name)  # another of that name beside it
+    files.save_adapter(network, tmp_path / "mine", base=checkpoint)
+    assert base_of(tmp_path / "mine") == checkpoint.resolve()
+
+
+def test_notices_are_those_of_what_was_trained_on(checkpoint, tmp_path):
+    files.save_adapter(adapted(checkpoint), tmp_path / "first", base=checkpoint)
+    (tmp_path / "first" / "NOTICE").write_text("Whose the first is.")
+    network = adapted(tmp_path / "first")
+    files.save_adapter(network, tmp_path / "second", base=tmp_path / "first")
+    files.save(network, tmp_path / "whole", like=tmp_path / "first")
+    for name in ("second", "whole"):
+        assert (tmp_path / name / "NOTICE").read_text() == "Whose the first is."
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ class SteadyText:
     """Turns drafts, which may still change, into text that only grows.
 
     Shapes made for left-to-right models cannot take back what was sent. Sent is therefore what
-    is committed from the start on without a gap, less a tail that could become a stop string,
-    the user's or the line that follows, or half a character.
+    is committed from the start on without a gap and stays wherever the middle ends, less a tail
+    that could become a stop string, the user's or the line that follows, or half a character.
     """
 
     def __init__(self, request: FillRequest) -> None:
@@ -73,7 +73,7 @@ class SteadyText:
     def grown(self, draft: Draft) -> str:
         """What ``draft`` adds for certain; often nothing."""
         steady = ""
-        for token in draft.tokens:
+        for token in draft.tokens[: draft.steady]:
             if not token.committed or "\ufffd" in token.text:
                 break
             steady += token.text

@@ -91,9 +91,7 @@ class Canvas:
         if self.on_draft is None:
             return
         shown = [*self.placed, *guesses]
-        # What stands behind the best end so far may have to go.
-        sure = len(self.placed) if self.ending.place is None else self.ending.place
-        flags = [n < sure for n in range(len(shown))]
+        flags = [True] * len(self.placed) + [False] * len(guesses)
         if self.hole is not None:
             hole = self.hole
             for n in range(hole.end):
@@ -102,7 +100,8 @@ class Canvas:
                     break
                 shown.append(hole.guesses[n] if cell is None else cell)
                 flags.append(cell is not None)
-        self.on_draft(Draft(self._steps, self._tokens(shown, flags)))
+        # What stands behind the best end so far may have to go.
+        self.on_draft(Draft(self._steps, self._tokens(shown, flags), self.ending.place))
 
     def middle(self, reason: FinishReason) -> Middle:
         """The settled text, cut at the first stop string, as a candidate."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 #: it ends there. Some, since a model may know a natural end that the end of no line hints at.
 MARGIN = 6.0
 #: With these a line says that more belongs to it.
-_GOES_ON = ":,=+-&|\\"
+_GOES_ON = ":=&|\\"
 
 
 @dataclass(slots=True)
@@ -25,10 +25,14 @@ class Ending:
 
     Attributes
     ----------
+    early
+        Whether it can be decided before the middle ends by itself. Not where tokens are drawn: a
+        drawn token may be improbable, and what follows it as good as anything.
     place
         How many tokens that middle has; ``None`` before the first line's end.
     """
 
+    early: bool = True
     place: int | None = None
     _closed: bool = False
     _score: float = -math.inf
@@ -63,7 +67,7 @@ class Ending:
     @property
     def decided(self) -> bool:
         """Whether whatever else is written makes a far less probable middle: each token costs."""
-        return self._closed and self._written + MARGIN < self._score
+        return self.early and self._closed and self._written + MARGIN < self._score
 
 
 def _log(probability: float) -> float:

@@ -35,6 +35,7 @@ from midfill_engine.fill.canvas import Canvas, stops_of
 from midfill_engine.fill.causal import FAR_BACK, causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise, end_with_a_line
+from midfill_engine.fill.ending import Ending
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
 from midfill_engine.fill.run import Run, Sampler
@@ -278,7 +279,7 @@ class Filler:
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
         work.before = placement.ids[: placement.prefix_end][-FAR_BACK:]
-        draft = encode(request.draft)[: request.max_tokens]
+        draft = encode(request.draft)[: request.max_tokens - 1]  # and what follows it
         rows = yield from run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
         last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
         work.prefilled = time.perf_counter()
@@ -378,7 +379,13 @@ class Filler:
     ) -> Steps[FinishReason]:
         """Decode one candidate."""
         request = work.request
-        canvas = Canvas(self._tokenizer, request.max_tokens, stops_of(request), on_draft)
+        canvas = Canvas(
+            self._tokenizer,
+            request.max_tokens,
+            stops_of(request),
+            on_draft,
+            ending=Ending(early=not run.sampler.temperature),
+        )
         reason: FinishReason = "deadline"
         try:
             reason = yield from decode(run, canvas)

@@ -103,6 +103,7 @@ class Text:
         for at, n in enumerate(rows):
             stats.tokens[n], stats.probability[n] = read.tokens[at], read.probability[at]
             stats.margin[n], stats.entropy[n] = read.margin[at], read.entropy[at]
+            stats.end[n] = read.end[at]
         return stats
 
 

@@ -70,11 +70,8 @@ def base_of(path: Path) -> Path:
     """
     if not is_adapter(path):
         return path
-    named, beside = Path(base_name(path)).expanduser(), path.resolve().parent
-    # OWNER/NAME, or a path on another machine, ends with what the model is called here.
-    places = (beside / named, named, beside / named.name)
-    same = (model for model in installed() if model.name == named.name)
-    base = next((place.resolve() for place in (*places, *same) if is_checkpoint(place)), None)
+    named = Path(base_name(path)).expanduser()
+    base = find_base(path, str(named))
     if base is None:
         raise CheckpointError(
             f"{path} is an adapter of {named}, and there is no such model.",
@@ -86,6 +83,16 @@ def base_of(path: Path) -> Path:
             f"Merge that one first: `midfill train export {base} OUT --precision int8`.",
         )
     return base
+
+
+def find_base(adapter: Path, name: str) -> Path | None:
+    """The checkpoint that ``name`` means in the directory ``adapter``, which itself is none."""
+    named, itself = Path(name).expanduser(), adapter.resolve()
+    # OWNER/NAME, or a path on another machine, ends with what the model is called here.
+    places = (itself.parent / named, named, itself.parent / named.name)
+    same = (model for model in installed() if model.name == named.name)
+    found = (place.resolve() for place in (*places, *same) if is_checkpoint(place))
+    return next((place for place in found if place != itself), None)
 
 
 def base_name(adapter: Path) -> str:

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from midfill_engine.errors import CorruptCheckpoint
 from midfill_engine.models.adapter import STEM, TENSOR, open_checkpoint
 from midfill_engine.models.checkpoint import LowRank
-from midfill_engine.models.configuration import ADAPTER_FILE, read_json
-from midfill_engine.models.locate import base_of, installed, is_adapter
+from midfill_engine.models.configuration import ADAPTER_FILE, CONFIG_FILE, read_json
+from midfill_engine.models.locate import base_of, find_base, is_adapter
 from midfill_train.model import quantise
 from midfill_train.model.lora import Adapted, adapted, merged
 from midfill_train.model.network import Layer, Network, Shape
@@ -210,9 +210,8 @@ def save(
     texts
         More files, by name; these win over carried ones.
     """
-    like = base_of(like)
     _write_texts(out, like, _COPIED, texts or {})
-    config = json.loads((like / "config.json").read_text())
+    config = json.loads((base_of(like) / "config.json").read_text())
     config["vocab_size"] = network.shape.vocab
     config["diffusion"] = {**config.get("diffusion", {}), **(diffusion or {})}
     config.pop("quantization", None)
@@ -220,7 +219,10 @@ def save(
         linear = _LINEAR if precision == "int4" else _ROWS
         config["quantization"] = {"linear": linear, "embedding": _EMBEDDING_ROWS, "other": _OTHER}
     (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-    _write_shards(packed(network, precision), out)
+    stored = packed(network, precision)
+    _remove_weights(out)
+    (out / ADAPTER_FILE).unlink(missing_ok=True)
+    _write_shards(stored, out)
     write_checksums(out)
 
 
@@ -254,8 +256,7 @@ def save_adapter(
                     stored[TENSOR.format(name, half)] = tensor.to(torch.bfloat16)
                 targets[name.rpartition(".")[2]] = None
     rank = earlier + len(adapted(network)[0].a)  # all have one rank
-    base = before.path
-    name = _name(base, out)
+    name = _name(before.path, out)
     card = f"# {out.name}\n\nAn adapter (LoRA, rank {rank}) of {name}, by `midfill train`.\n"
     _write_texts(out, base, _NOTICES, {"README.md": card, **(texts or {})})
     config = {
@@ -270,7 +271,10 @@ def save_adapter(
         "inference_mode": True,
     }
     (out / ADAPTER_FILE).write_text(json.dumps(config, indent=1) + "\n")
-    _write_shards(stored, out, STEM)
+    _remove_weights(out)
+    (out / CONFIG_FILE).unlink(missing_ok=True)
+    # In one file, whatever its size: other tools look for no other name.
+    _write(stored, out / f"{STEM}.safetensors")
     write_checksums(out)
 
 
@@ -283,20 +287,33 @@ def _both(update: LowRank | None, rank: int, a: Tensor, b: Tensor) -> tuple[Tens
 def _name(base: Path, out: Path) -> str:
     """What finds ``base`` again: its name, if it is installed or beside ``out``, else its path."""
     base = base.resolve()
-    found = base in (*installed(), out.resolve().parent / base.name)
-    return base.name if found else str(base)
+    return base.name if find_base(out, base.name) == base else str(base)
 
 
 def _write_texts(out: Path, like: Path, copied: Sequence[str], texts: Mapping[str, str]) -> None:
+    """Copy from ``like``, or what it lacks from its base, and write ``texts``."""
     out.mkdir(parents=True, exist_ok=True)
     for name in copied:
-        if like != out and (like / name).exists():
-            shutil.copyfile(like / name, out / name)
+        places = (folder / name for folder in (like, base_of(like)))
+        found = next((place for place in places if place.exists()), None)
+        if found and found != out / name:
+            shutil.copyfile(found, out / name)
     for name, text in texts.items():
         (out / name).write_text(text)
 
 
-def _write_shards(stored: Mapping[str, Tensor], out: Path, stem: str = "model") -> None:
+def _remove_weights(folder: Path) -> None:
+    """Of an earlier writing into ``folder``: its index would win over a single file."""
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+
+
+def _write(stored: Mapping[str, Tensor], path: Path) -> None:
+    save_file(dict(stored), path, metadata={"format": "pt"})
+    path.chmod(0o644)
+
+
+def _write_shards(stored: Mapping[str, Tensor], out: Path) -> None:
     shards: list[dict[str, Tensor]] = [{}]
     room = SHARD
     for name in sorted(stored, key=_order):
@@ -308,16 +325,12 @@ def _write_shards(stored: Mapping[str, Tensor], out: Path, stem: str = "model") 
         room -= size
     places: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
-        file = f"{stem}-{number:05d}-of-{len(shards):05d}.safetensors"
-        if stem == STEM and len(shards) == 1:  # the only name that other tools look for
-            file = f"{STEM}.safetensors"
-        save_file(shard, out / file, metadata={"format": "pt"})
-        (out / file).chmod(0o644)
+        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        _write(shard, out / file)
         places |= dict.fromkeys(shard, file)
     total = sum(tensor.nbytes for tensor in stored.values())
     index = {"metadata": {"total_size": total}, "weight_map": places}
-    if file != f"{stem}.safetensors":
-        (out / f"{stem}.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
+    (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
 
 
 def _order(name: str) -> tuple[int, int, str]:

@@ -87,7 +87,7 @@ def test_a_line_that_closes_what_was_opened_is_preferred():
     assert place(closing, [1.0] * 3, [0, 0.9, 0]) == 1
 
 
-@pytest.mark.parametrize("last", [":", ",", " =", " &&", " \\"])
+@pytest.mark.parametrize("last", [":", " =", " &&", " \\"])
 def test_a_line_that_goes_on_is_no_end_if_there_is_another(last):
     texts = ["a", "\n", f"b{last}", "\n", "c"]
     assert place(texts, [1.0] * 5, [0, 0.1, 0, 0.9, 0]) == 1

@@ -90,7 +90,7 @@ def test_a_middle_is_empty_only_if_that_is_likelier_than_all_else(tiny_path, sha
 
 
 @pytest.mark.parametrize("strategy", ["autoregressive", "balanced", "fast"])
-def test_what_a_draft_holds_committed_stays(filler, monkeypatch, strategy):
+def test_what_a_draft_holds_steady_stays(filler, monkeypatch, strategy):
     bias = filler._bias.clone()
     bias[filler._tokenizer.encode("\n")[0]] += 5
     monkeypatch.setattr(filler, "_bias", bias)
@@ -100,8 +100,29 @@ def test_what_a_draft_holds_committed_stays(filler, monkeypatch, strategy):
         answer = filler.fill(request, deadline=FOREVER, stop=StopToken(), on_draft=drafts.append)
         assert drafts
         for draft in drafts:
-            assert answer.text.startswith("".join(t.text for t in draft.tokens if t.committed))
+            steady = [t for t in draft.tokens[: draft.steady] if t.committed]
+            assert answer.text.startswith("".join(t.text for t in steady))
         drafts.clear()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_greedy_middles_that_run_on_are_not_written_to_their_limit(
+    filler, monkeypatch, temperature
+):
+    bias = filler._bias.clone()
+    bias[filler._tokenizer.encode("\n")[0]] += 8
+    bias[filler._spec.eom_id] = -torch.inf
+    for going_on in "([{:=&|\\":
+        bias[filler._tokenizer.encode(going_on)[0]] = -torch.inf
+    monkeypatch.setattr(filler, "_bias", bias)
+    early = fill(filler, strategy="autoregressive", max_tokens=120, temperature=temperature)
+    monkeypatch.setattr(Ending, "decided", False)
+    late = fill(
+        filler, strategy="autoregressive", max_tokens=120, temperature=temperature, session="late"
+    )
+    assert late.finish_reason == "end"
+    assert (early.nfe < late.nfe) == (temperature == 0)
+    assert (early.completion_tokens, early.text) == (late.completion_tokens, late.text)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -116,15 +137,30 @@ def test_deterministic_and_independent_of_what_is_cached(filler, strategy):
 
 @pytest.mark.parametrize("strategy", ["self-speculative", "balanced", "tolerance:1"])
 @pytest.mark.parametrize("seed", range(4))
-def test_self_speculation_equals_autoregressive(tmp_path, seed, strategy):
+@pytest.mark.parametrize("lines", [0, 3, 5])
+def test_self_speculation_equals_autoregressive(tmp_path, seed, strategy, lines):
+    """Also where lines end, where it stops, and where it is known early that it runs on."""
     path = tiny.checkpoint(tmp_path / "m", seed=seed)
     filler = Filler.load(
         EngineSettings(model=str(path), device="cpu", precision="float32", threads=1)
     )
-    want = fill(filler, strategy="autoregressive", max_tokens=30)
-    got = fill(filler, strategy=strategy, max_tokens=30)
-    assert got.text == want.text
-    assert got.completion_tokens == want.completion_tokens
+    filler._bias[filler._tokenizer.encode("\n")[0]] += lines
+    whole = fill(filler, strategy="autoregressive", max_tokens=30, session="whole").text
+    whole = whole.replace("\0", "")
+    for more in (
+        {},
+        {"single_line": True},
+        {"stop": (whole[3:5],)} if whole[3:5] else {},
+        {"draft": whole},
+        {"draft": whole[:4] + "x"},
+        {"max_tokens": 7},
+    ):
+        asked = {"max_tokens": 30, **more}
+        want = fill(filler, strategy="autoregressive", session="want", **asked)
+        got = fill(filler, strategy=strategy, session="got", **asked)
+        assert (got.text, got.finish_reason) == (want.text, want.finish_reason)
+        if want.finish_reason != "stop":  # a draft may have gone beyond it
+            assert got.completion_tokens == want.completion_tokens
 
 
 def test_the_models_own_tokens_are_accepted_as_a_draft_in_one_forward(tiny_path):

@@ -185,7 +185,7 @@ def test_it_can_be_read_again(adapter):
         ({"r": 5}, "do not fit r 5"),
         ({"lora_alpha": None}, "lora_alpha None"),
         ({"base_model_name_or_path": None}, "names no base_model_name_or_path"),
-        ({"base_model_name_or_path": "mine"}, "adapter itself"),
+        ({"base_model_name_or_path": "mine"}, "no such model"),
     ],
 )
 def test_other_kinds_are_refused(adapter, change, words):
