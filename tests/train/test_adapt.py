@@ -135,7 +135,7 @@ def test_training_moves_adapters_alone_and_lowers_the_loss(checkpoint, stream, m
     assert len(kept) == 2 * len(lora.adapted(network))
 
 
-@pytest.mark.parametrize("adapters", [Adapters(4, 4), None])
+@pytest.mark.parametrize("adapters", [Adapters(4, 8.0), None])
 def test_a_resumed_run_ends_where_an_unbroken_one_does(corpus, checkpoint, tmp_path, adapters):
     run = Run(Schedule(3e-3, rounding=0.6), steps=6, chunk=512, save_at=(0.3,))
     states = [tmp_path / "a" / "state.pt", tmp_path / "b" / "state.pt"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +50,18 @@ def test_a_folder_inside_a_working_tree_obeys_the_rules_above_it(tree):
     assert "src/secret.py" in found(tree, tree / "src"), "no working tree: not its rules"
     (tree / ".git").mkdir()
     assert "src/secret.py" not in found(tree, tree / "src")
+
+
+def test_a_folder_that_may_not_be_read_costs_only_itself(tree, monkeypatch):
+    real = Path.iterdir
+
+    def iterdir(path):
+        if path.name == "deep":
+            raise PermissionError
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert "src/kept.py" in found(tree, tree)
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs Git")

@@ -18,15 +18,20 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
+from midfill_engine.models.configuration import (
+    ADAPTER_FILE,
+    ADAPTER_STEM,
+    CONFIG_FILE,
+    MODEL_STEM,
+)
 from midfill_engine.wire import MidfillError
 
 #: ``(file, bytes so far, bytes in all or 0)``
 OnProgress = Callable[[str, int, int], None]
 
-REQUIRED = ("config.json", "tokenizer.json")
+#: Of a checkpoint; an adapter has its own configuration, and no more.
+REQUIRED = (CONFIG_FILE, "tokenizer.json")
 OPTIONAL = ("tokenizer_config.json", "LICENSE", "NOTICE", "README.md")
-#: Instead of what is required, where a repository holds an adapter.
-ADAPTER = "adapter_config.json"
 SUMS = "SHA256SUMS"
 CHUNK = 1 << 20
 ATTEMPTS = 3
@@ -88,12 +93,12 @@ class Download:
         async with aiohttp.ClientSession(timeout=timeout) as session:
             if await self._get(session, SUMS, required=False):
                 self._sums = _read_sums(self._partial / SUMS)
-            adapter = await self._get(session, ADAPTER, required=False)
+            adapter = await self._get(session, ADAPTER_FILE, required=False)
             for name in () if adapter else REQUIRED:
                 await self._get(session, name)
             for name in OPTIONAL:
                 await self._get(session, name, required=False)
-            single = "adapter_model.safetensors" if adapter else "model.safetensors"
+            single = f"{ADAPTER_STEM if adapter else MODEL_STEM}.safetensors"
             index = f"{single}.index.json"
             indexed = await self._get(session, index, required=False)
             for name in _shards(self._partial / index) if indexed else (single,):

@@ -14,12 +14,10 @@ from typing import Any
 
 from midfill_engine.errors import CheckpointError
 from midfill_engine.models.checkpoint import Checkpoint, LowRank
-from midfill_engine.models.configuration import ADAPTER_FILE
+from midfill_engine.models.configuration import ADAPTER_FILE, ADAPTER_STEM
 from midfill_engine.models.locate import base_of, is_adapter
 from midfill_engine.models.weights import StoredWeight
 
-#: How the names of its safetensors files begin.
-STEM = "adapter_model"
 #: Name of half an update: the matrix is one of a numbered layer.
 TENSOR = "base_model.model.{}.lora_{}.weight"
 _TENSOR = re.compile(r"base_model\.model\.(.+\.\d+\..+)\.lora_[AB]\.weight")
@@ -87,7 +85,7 @@ def open_checkpoint(path: Path) -> Checkpoint:
     """
     if not is_adapter(path):
         return Checkpoint.open(path)
-    adapter = Checkpoint.open(path, ADAPTER_FILE, STEM)
+    adapter = Checkpoint.open(path, ADAPTER_FILE, ADAPTER_STEM)
     rank, scale = _rank_and_scale(path / ADAPTER_FILE, adapter.config)
     base = Checkpoint.open(base_of(path))
     _check(adapter, base, rank)

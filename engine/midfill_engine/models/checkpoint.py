@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from midfill_engine.errors import CheckpointError, CorruptCheckpoint
-from midfill_engine.models.configuration import CONFIG_FILE, read_json
+from midfill_engine.models.configuration import CONFIG_FILE, MODEL_STEM, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,7 +50,7 @@ class Checkpoint:
     _handles: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, path: Path, config: str = CONFIG_FILE, stem: str = "model") -> Checkpoint:
+    def open(cls, path: Path, config: str = CONFIG_FILE, stem: str = MODEL_STEM) -> Checkpoint:
         """Read configuration and index; every named file must be there and whole.
 
         Parameters

@@ -1,4 +1,4 @@
-"""JSON files of a checkpoint directory. Needs no torch."""
+"""Names of a checkpoint directory's files, and its JSON files. Needs no torch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from midfill_engine.errors import CheckpointError, CorruptCheckpoint
 CONFIG_FILE = "config.json"
 #: The file that makes a directory an adapter (`models.adapter`).
 ADAPTER_FILE = "adapter_config.json"
+#: How the names of the safetensors files begin, of a checkpoint and of an adapter.
+MODEL_STEM, ADAPTER_STEM = "model", "adapter_model"
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -70,12 +70,12 @@ def base_of(path: Path) -> Path:
     """
     if not is_adapter(path):
         return path
-    named = Path(base_name(path)).expanduser()
-    base = find_base(path, str(named))
+    name = base_name(path)
+    base = find_base(path, name)
     if base is None:
         raise CheckpointError(
-            f"{path} is an adapter of {named}, and there is no such model.",
-            f"Put {named.name} beside it, or a path into its {ADAPTER_FILE}. {_what_exists()}",
+            f"{path} is an adapter of {name}, and there is no such model.",
+            f"Put {Path(name).name} beside it, or a path into its {ADAPTER_FILE}. {_what_exists()}",
         )
     if is_adapter(base):
         raise CheckpointError(

@@ -30,20 +30,19 @@ def files(root: Path) -> Iterator[Path]:
     last match decides, and nothing inside an ignored folder is looked at.
     """
     root = root.resolve()
-    above = [folder for folder in reversed(root.parents) if _in_tree(folder, root)]
+    tree = next((place for place in (root, *root.parents) if (place / ".git").exists()), root)
+    above = [folder for folder in reversed(root.parents) if folder.is_relative_to(tree)]
     rules = [rule for folder in above for rule in _read(folder)]
     yield from _walk(root, rules)
 
 
-def _in_tree(folder: Path, root: Path) -> bool:
-    """Whether ``folder``, above ``root``, belongs to the working tree that ``root`` lies in."""
-    tree = next((place for place in (root, *root.parents) if (place / ".git").exists()), root)
-    return folder.is_relative_to(tree)
-
-
 def _walk(folder: Path, rules: Sequence[_Rules]) -> Iterator[Path]:
+    try:
+        paths = sorted(folder.iterdir())
+    except PermissionError:  # the rest of the tree is there all the same
+        return
     rules = [*rules, *_read(folder)]
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         if path.is_symlink() or _ignored(path, rules):
             continue
         if path.is_dir():

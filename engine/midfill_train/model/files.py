@@ -19,9 +19,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from midfill_engine.errors import CorruptCheckpoint
-from midfill_engine.models.adapter import STEM, TENSOR, open_checkpoint
+from midfill_engine.models.adapter import TENSOR, open_checkpoint
 from midfill_engine.models.checkpoint import LowRank
-from midfill_engine.models.configuration import ADAPTER_FILE, CONFIG_FILE, read_json
+from midfill_engine.models.configuration import (
+    ADAPTER_FILE,
+    ADAPTER_STEM,
+    CONFIG_FILE,
+    MODEL_STEM,
+    read_json,
+)
 from midfill_engine.models.locate import base_of, find_base, is_adapter
 from midfill_train.model import quantise
 from midfill_train.model.lora import Adapted, adapted, merged
@@ -69,7 +75,7 @@ def load(folder: Path) -> Network:
         A file of weights is damaged, or not there; an adapter does not fit.
     """
     base = base_of(folder)
-    network = Network(Shape.from_config(json.loads((base / "config.json").read_text())))
+    network = Network(Shape.from_config(json.loads((base / CONFIG_FILE).read_text())))
     try:
         fill(network, tensors(base))
     except (SafetensorError, KeyError) as error:
@@ -211,14 +217,14 @@ def save(
         More files, by name; these win over carried ones.
     """
     _write_texts(out, like, _COPIED, texts or {})
-    config = json.loads((base_of(like) / "config.json").read_text())
+    config = json.loads((base_of(like) / CONFIG_FILE).read_text())
     config["vocab_size"] = network.shape.vocab
     config["diffusion"] = {**config.get("diffusion", {}), **(diffusion or {})}
     config.pop("quantization", None)
     if precision != "bf16":
         linear = _LINEAR if precision == "int4" else _ROWS
         config["quantization"] = {"linear": linear, "embedding": _EMBEDDING_ROWS, "other": _OTHER}
-    (out / "config.json").write_text(json.dumps(config, indent=1) + "\n")
+    (out / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
     stored = packed(network, precision)
     _remove_weights(out)
     (out / ADAPTER_FILE).unlink(missing_ok=True)
@@ -274,7 +280,7 @@ def save_adapter(
     _remove_weights(out)
     (out / CONFIG_FILE).unlink(missing_ok=True)
     # In one file, whatever its size: other tools look for no other name.
-    _write(stored, out / f"{STEM}.safetensors")
+    _write(stored, out / f"{ADAPTER_STEM}.safetensors")
     write_checksums(out)
 
 
@@ -293,8 +299,9 @@ def _name(base: Path, out: Path) -> str:
 def _write_texts(out: Path, like: Path, copied: Sequence[str], texts: Mapping[str, str]) -> None:
     """Copy from ``like``, or what it lacks from its base, and write ``texts``."""
     out.mkdir(parents=True, exist_ok=True)
+    folders = (like, base_of(like))
     for name in copied:
-        places = (folder / name for folder in (like, base_of(like)))
+        places = (folder / name for folder in folders)
         found = next((place for place in places if place.exists()), None)
         if found and found != out / name:
             shutil.copyfile(found, out / name)
@@ -325,12 +332,12 @@ def _write_shards(stored: Mapping[str, Tensor], out: Path) -> None:
         room -= size
     places: dict[str, str] = {}
     for number, shard in enumerate(shards, 1):
-        file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        file = f"{MODEL_STEM}-{number:05d}-of-{len(shards):05d}.safetensors"
         _write(shard, out / file)
         places |= dict.fromkeys(shard, file)
     total = sum(tensor.nbytes for tensor in stored.values())
     index = {"metadata": {"total_size": total}, "weight_map": places}
-    (out / "model.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
+    (out / f"{MODEL_STEM}.safetensors.index.json").write_text(json.dumps(index, indent=0) + "\n")
 
 
 def _order(name: str) -> tuple[int, int, str]:
