@@ -16,6 +16,8 @@ import {
 } from "vscode-languageclient/node";
 import { SECTION, explicitSettings } from "./settings.ts";
 
+/** How long a server that is ended while it starts is waited for. */
+const END_MS = 2_000;
 const RESTART_DELAYS_MS = [500, 1_000, 2_000, 5_000, 10_000];
 /** A server that lived so long is not in a crash loop. */
 const HEALTHY_MS = 60_000;
@@ -43,6 +45,14 @@ class QuietClient extends LanguageClient {
   }
 }
 
+/** End a server that starts. Only a running one can be asked to, and two would claim one command. */
+async function endOfStart(client: LanguageClient): Promise<void> {
+  const started = client.start(); // the start that goes on
+  client.serverProcess?.kill();
+  await Promise.race([started, new Promise((resolve) => setTimeout(resolve, END_MS))]);
+  await client.dispose();
+}
+
 export interface Hooks {
   /** Called for each fresh client before it starts, to register what it listens to. */
   readonly prepare: (client: LanguageClient) => void;
@@ -55,6 +65,8 @@ export interface Hooks {
 
 export class Server implements vscode.Disposable {
   private client: LanguageClient | undefined;
+  /** One server is put in the place of another at a time. */
+  private turns = Promise.resolve();
   private startedAt = 0;
   private failures = 0;
   private gaveUp = false;
@@ -72,7 +84,13 @@ export class Server implements vscode.Disposable {
     return this.client?.state === ProcessState.Running ? this.client : undefined;
   }
 
+  /** Run a command as the server, in place of the one that runs. */
   async start(command: string): Promise<void> {
+    this.turns = this.turns.then(() => this.replace(command));
+    await this.turns;
+  }
+
+  private async replace(command: string): Promise<void> {
     await this.stop();
     this.failures = 0;
     this.gaveUp = false;
@@ -91,11 +109,14 @@ export class Server implements vscode.Disposable {
       if (newState === ProcessState.Running) this.hooks.running();
       if (newState === ProcessState.Stopped && !this.gaveUp) this.hooks.ended();
     });
-    try {
-      await client.start();
-    } catch (error) {
-      this.log.error(`The language server did not start: ${String(error)}`);
-    }
+    void client.start().catch((error: unknown) => {
+      const message = `The language server did not start: ${String(error)}`;
+      this.log.error(message);
+      const ended = client.state !== ProcessState.Starting; // else it is started again
+      if (this.client !== client || this.gaveUp || !ended) return;
+      this.gaveUp = true;
+      this.hooks.ended(message);
+    });
   }
 
   async stop(): Promise<void> {
@@ -103,7 +124,8 @@ export class Server implements vscode.Disposable {
     this.client = undefined;
     if (client === undefined) return;
     try {
-      await client.dispose();
+      if (client.state === ProcessState.Starting) await endOfStart(client);
+      else await client.dispose();
     } catch {
       // A server that is not running cannot be stopped, which is what was wanted.
     }
@@ -150,6 +172,7 @@ export class Server implements vscode.Disposable {
   }
 
   private async closed(): Promise<CloseHandlerResult> {
+    if (this.client === undefined) return { action: CloseAction.DoNotRestart, handled: true };
     if (Date.now() - this.startedAt > HEALTHY_MS) this.failures = 0;
     const delay = RESTART_DELAYS_MS[this.failures];
     this.failures += 1;

@@ -48,6 +48,8 @@ class Midfill implements vscode.Disposable {
   private asking = false;
   private building = false;
   private lookAgain: NodeJS.Timeout | undefined;
+  /** How many starts there were: a timer's, a command's and a setting's may come together. */
+  private starts = 0;
 
   constructor(context: vscode.ExtensionContext) {
     this.environment = vscode.Uri.joinPath(context.globalStorageUri, "environment").fsPath;
@@ -131,11 +133,13 @@ class Midfill implements vscode.Disposable {
     ];
   }
 
-  /** Look for the program and run it as the language server. */
+  /** Look for the program and run it as the language server, unless a later start does. */
   async start(): Promise<void> {
+    const start = ++this.starts;
     clearTimeout(this.lookAgain);
     this.status.setPhase("starting");
     const found = await this.find();
+    if (start !== this.starts) return;
     if (found.kind === "missing") {
       this.program = undefined;
       const message = vscode.workspace.isTrusted
@@ -183,7 +187,10 @@ class Midfill implements vscode.Disposable {
 
   /** It may have been installed from a terminal meanwhile. */
   private async startIfThere(): Promise<void> {
-    if (!this.building && (await this.find()).kind === "found") await this.start();
+    const { starts } = this;
+    const found = !this.building && (await this.find()).kind === "found";
+    if (starts !== this.starts) return;
+    if (found) await this.start();
     else this.lookAgain = setTimeout(() => void this.startIfThere(), LOOK_AGAIN_MS);
   }
 

@@ -154,6 +154,27 @@ async def test_a_workspace_that_nobody_trusts_runs_nothing_of_its_own(place: Pla
     await engine.close()
 
 
+async def test_a_start_that_overtakes_another_leaves_one_server(place: Place, program: Path):
+    server, pids, go = place.server, place.server.home / "pids", place.server.home / "go"
+    held = f'while [ ! -e "{go}" ]; do sleep 0.1; done'
+    place.install(
+        script(server.home / "slow", f'echo $$ >> "{pids}"', held, f'exec "{program}" "$@"')
+    )
+    await place.engine.start()
+    window = await place.window(server.write("work.py", MEAN))
+    await until("a first start", pids.exists)
+    await window.command("Midfill: Install or Start the Language Server")
+    await until("a second start", lambda: len(pids.read_text().split()) == 2)
+    go.touch()
+    await window.is_ready()
+    first, second = (Path("/proc") / pid for pid in pids.read_text().split())
+    assert not first.exists()
+    assert second.exists()
+    await window.cursor(*GAP)
+    await window.type("s")
+    await window.sees("um(numbers)")
+
+
 async def test_documents_that_are_no_files(place: Place, program: Path):
     place.install(program)
     await place.engine.start()
