@@ -64,6 +64,8 @@ def main() -> None:
             stop=StopToken(),
         )
     found["memory_mb_after_15_fills"] = memory_mb()
+    filler.rest()
+    found["memory_mb_at_rest"] = memory_mb()
     import torch  # noqa: PLC0415  (late, as in the engine: its import is part of loading)
 
     decoder = filler._decoder

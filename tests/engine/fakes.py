@@ -60,6 +60,7 @@ class ScriptedFiller:
     started: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     requests: list[FillRequest] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    rests: int = 0
     reasons: list[str] = field(default_factory=list)
     steps: int = 0
     going: list[Going] = field(default_factory=list)
@@ -111,6 +112,9 @@ class ScriptedFiller:
 
     def forget(self, session: str) -> None:
         self.forgotten.append(session)
+
+    def rest(self) -> None:
+        self.rests += 1
 
     def _state(self, done: int) -> tuple[Token, ...]:
         return tuple(

@@ -183,6 +183,10 @@ class Filler:
         """Drop the context cache of ``session``."""
         self._sessions.forget(session)
 
+    def rest(self) -> None:
+        """Give back the memory that the next request takes again; caches stay."""
+        release_freed()
+
     @property
     def lanes(self) -> int:
         """How many requests may run side by side."""

@@ -101,6 +101,11 @@ class Mailbox:
             old.stop.stop("superseded")
             old.done(old.ended("superseded"))
 
+    def rests(self, seconds: float) -> bool:
+        """Wait for something to happen; whether nothing did for so long."""
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._next() or self._closed, seconds)
+
     def take(self, *, wait: bool = True) -> Job | None:
         """The next job that may run; called by the inference thread only.
 

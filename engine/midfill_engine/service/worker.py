@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
 State = Literal["loading", "ok", "error"]
 
+#: Seconds without a request after which memory is given back. That takes 5 ms on a CPU; that the
+#: next request has to take it again could not be told from noise.
+REST_S = 2.0
 #: The least that a working model can do.
 PROBE = FillRequest("x = ", max_tokens=1, session="probe")
 
@@ -59,6 +62,9 @@ class FillerLike(Protocol):
 
     def forget(self, session: str) -> None:
         """Drop what is cached for ``session``."""
+
+    def rest(self) -> None:
+        """Give back the memory that the next request takes again."""
 
 
 Load = Callable[[EngineSettings, Progress], FillerLike]
@@ -106,6 +112,8 @@ class InferenceThread(threading.Thread):
         self._on_loaded()
         while filler is not None and self._joined(filler):
             filler.round()
+            if not self._mailbox.running and self._mailbox.rests(REST_S):
+                filler.rest()
 
     def _joined(self, filler: FillerLike) -> bool:
         """Start what may run beside what does, wait where nothing does; whether anything runs."""

@@ -16,6 +16,7 @@ from midfill_engine.errors import (
     InternalError,
     OutOfMemory,
 )
+from midfill_engine.service import worker
 from midfill_engine.service.engine import Engine
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Draft, Fill, FillRequest
@@ -38,6 +39,16 @@ async def test_fills_and_adds_the_time_in_the_queue(engine, filler):
     assert (fill.text, fill.finish_reason, fill.version) == ("a + b", "end", 3)
     assert fill.queue_ms >= 0
     assert fill.total_ms == pytest.approx(9.0 + fill.queue_ms)
+
+
+async def test_memory_is_given_back_once_when_nobody_asks(engine, filler, monkeypatch):
+    monkeypatch.setattr(worker, "REST_S", 0.05)
+    for before in (0, 1):
+        filler.permit.release(3)
+        await engine.fill(FillRequest("x"))
+        assert filler.rests == before  # not between request and answer
+        await asyncio.sleep(0.25)
+        assert filler.rests == before + 1
 
 
 async def test_drafts_arrive_in_the_event_loop_before_the_fill(engine, filler):
