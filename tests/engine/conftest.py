@@ -36,3 +36,11 @@ def filler(tiny_path: Path) -> Filler:
     return Filler.load(
         EngineSettings(model=str(tiny_path), device="cpu", precision="float32", threads=1)
     )
+
+
+@pytest.fixture
+def masks_everywhere(monkeypatch) -> None:
+    """Masks behind each place of a draft, where otherwise the clock chooses."""
+    everywhere = lambda _costs, draft, _rows: list(range(len(draft)))  # noqa: E731
+    monkeypatch.setattr("midfill_engine.fill.causal.branches", everywhere)
+    monkeypatch.setattr("midfill_engine.fill.causal.LIKELY_WITH_BRANCHES", 1e-9)

@@ -3,8 +3,8 @@
 Owns decoding by causal rows. Each forward verifies the present draft by causal rows and, where a
 block of masks stands behind it, drafts what may follow: verifying and drafting cost one forward
 together, and greedy text equals the autoregressive one (drafts of the same weights verified by
-their causal rows: Nemotron-Labs-Diffusion, arXiv 2607.05722; drafted in the verifying forward:
-TiDAR, arXiv 2511.08923).
+their causal rows: Nemotron-Labs-Diffusion, arXiv 2607.05722; drafted in the verifying forward, for
+each place where it may be refused: TiDAR, arXiv 2511.08923).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from midfill_engine.decode.rows import RowStats
 from midfill_engine.fill.canvas import Canvas
+from midfill_engine.fill.governor import ACCEPTED, BRANCH, branches
 from midfill_engine.fill.run import Run
 from midfill_engine.fill.steps import Steps
 from midfill_engine.hole import Placed
@@ -24,8 +25,8 @@ from midfill_engine.models.family import DiffusionSpec
 from midfill_engine.wire import FinishReason
 
 #: A draft goes on while all of it together is at least so probable: what is behind a refused token
-#: is lost, and so is the block drafted behind it.
-LIKELY = 0.1
+#: is lost, and so is the block drafted behind it, unless another stands where it was refused.
+LIKELY, LIKELY_WITH_BRANCHES = 0.1, 0.05
 #: How many tokens before a place say whether another is like it.
 FAR_BACK = 8
 #: With no time to verify a draft, what is together at least this probable is taken as it stands.
@@ -108,11 +109,17 @@ def causal(
         Stopped or out of time; ``canvas`` holds what was settled so far.
     """
     block = [spec.mask_id] * width
+    branch = [spec.mask_id] * BRANCH
+    # Not where tokens are drawn: how many rows draw must not depend on what forwards cost.
+    branching = bool(width) and run.decoder.branching and not run.sampler.temperature
+    places: list[int] = []
     while True:
+        # Of several blocks one at most is looked at, once it is known which.
+        read = hidden[: 1 + len(draft)] if places else hidden
         if canvas.placed:
-            stats = run.stats(hidden, asked=draft)
+            stats = run.stats(read, asked=draft)
         else:
-            stats = run.first_stats(hidden, allow_empty=allow_empty, asked=draft)
+            stats = run.first_stats(read, allow_empty=allow_empty, asked=draft)
         said = verify(stats, draft, tolerance)
         run.drop(len(draft) - len(said.agreed))
         canvas.write(zip(said.agreed, stats.end, strict=False))
@@ -123,7 +130,8 @@ def causal(
         if canvas.room and not canvas.ended and not over:
             canvas.write([(said.follower, stats.end[len(said.agreed)])])
             stopped = canvas.reached_stop()
-            guesses = _guesses(stats, len(draft) + 1, spec) if said.whole else []
+            masks = masks_behind(said, len(draft), width, places)
+            guesses = _guesses(run, hidden, stats, masks)
         canvas.report(guesses[: canvas.room])
         if canvas.ended:
             return "end"
@@ -131,17 +139,23 @@ def causal(
             return "stop"
         if canvas.room == 0 or canvas.ending.decided:
             return canvas.cut_back()
-        likely = _likely(guesses)
-        draft = [guess.token for guess in likely]
-        if width and not draft:
+        likely = _likely(guesses, LIKELY_WITH_BRANCHES if branching else LIKELY)
+        draft = [guess.token for guess in likely][: canvas.room - 1]
+        chances = [guess.confidence for guess in likely]
+        if width and not likely:
             place = [*before, *(placed.token for placed in canvas.placed)]
-            draft = repeated(earlier, place)[:width] or repeated(run.cache.ids, place)[: width // 2]
-        draft = draft[: canvas.room - 1]
-        if run.last_chance(1 + len(draft) + width):
+            draft = _copied(earlier, run.cache.ids, place, width)[: canvas.room - 1]
+            chances = [ACCEPTED] * len(draft)
+        rows = 1 + len(draft) + width
+        places = branches(run.costs, chances[: len(draft)], rows) if branching else []
+        if places and run.last_chance(rows + len(places) * BRANCH):
+            places = []
+        if run.last_chance(rows):
             # No time to verify: what was likely as a whole is the best that there is.
             canvas.placed.extend(_likely(guesses, HURRIED)[: canvas.room])
             return "deadline"
-        hidden = yield from run.step([said.follower.token, *draft], block)
+        causal_rows = [said.follower.token, *draft]
+        hidden = yield from run.step(causal_rows, block, [1 + place for place in places], branch)
 
 
 def repeated(written: Sequence[int], place: Sequence[int]) -> list[int]:
@@ -165,20 +179,45 @@ def repeated(written: Sequence[int], place: Sequence[int]) -> list[int]:
     return list(written[best:])
 
 
-def _guesses(stats: RowStats, start: int, spec: DiffusionSpec) -> list[Placed]:
-    """What the masks from row ``start`` on guess behind the follower, up to their end marker.
+def _copied(
+    earlier: Sequence[int], context: Sequence[int], place: Sequence[int], width: int
+) -> list[int]:
+    """A draft for where masks have none: from the middle before, else from the context."""
+    return repeated(earlier, place)[:width] or repeated(context, place)[: width // 2]
 
-    The first mask stands where the follower now is.
+
+def masks_behind(said: Verified, drafted: int, width: int, places: Sequence[int]) -> slice:
+    """The rows of the masks that stand behind what was agreed; none where none stand there.
+
+    Parameters
+    ----------
+    drafted, width, places
+        Tokens of the draft, masks behind it, and the places in it that have masks of their own.
     """
-    guesses = [
-        Placed(*p)
-        for p in zip(stats.tokens[start + 1 :], stats.probability[start + 1 :], strict=True)
-    ]
-    end = next((n for n, guess in enumerate(guesses) if guess.token == spec.eom_id), None)
-    return guesses[:end]
+    first = 1 + drafted
+    if said.whole:
+        return slice(first, first + width)
+    if len(said.agreed) not in places:
+        return slice(0)
+    first += width + BRANCH * places.index(len(said.agreed))
+    return slice(first, first + BRANCH)
 
 
-def _likely(guesses: Sequence[Placed], least: float = LIKELY) -> list[Placed]:
+def _guesses(run: Run, hidden: Tensor, stats: RowStats, masks: slice) -> list[Placed]:
+    """What ``masks`` of the rows ``hidden`` guess behind the follower, up to their end marker.
+
+    The first mask stands where the follower now is. ``stats`` are of all rows or of those before
+    the masks.
+    """
+    if masks.stop > len(stats.tokens):
+        stats, masks = run.stats(hidden[masks]), slice(None)
+    pairs = zip(stats.tokens[masks], stats.probability[masks], strict=True)
+    guesses = [Placed(*pair) for pair in pairs][1:]
+    ends = (n for n, guess in enumerate(guesses) if guess.token == run.sampler.end)
+    return guesses[: next(ends, None)]
+
+
+def _likely(guesses: Sequence[Placed], least: float) -> list[Placed]:
     """The longest front of ``guesses`` that is at least so probable as a whole."""
     likely, together = [], 1.0
     for guess in guesses:

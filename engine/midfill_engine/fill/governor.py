@@ -1,4 +1,4 @@
-"""How wide a block to draft and how many rows to run together: from what forwards cost here.
+"""How wide and where to draft, and how many rows to run together: from what forwards cost here.
 
 Owns these choices; what forwards cost is measured in `fill.costs`. Knows neither models nor
 requests.
@@ -19,6 +19,13 @@ VERIFIED = 4
 #: How often the next token of a draft is right, given that those before it are: a guess that fits
 #: what held-out cuts gave (docs/decisions/0006-presets-verify-what-they-draft.md).
 ACCEPTED = 0.7
+#: Masks of a block that drafts behind a place where a draft may be refused.
+BRANCH = 4
+#: What such a block saves where the draft is refused there, in forwards: it then stands where the
+#: next forward would have to draft first (docs/decisions/0011-masks-inside-a-draft.md).
+SAVED = 0.6
+#: Rows of a forward with such blocks: with more, the line that costs are taken for bends upwards.
+MOST_ROWS = 28
 #: Rows that join the forward of another request while costs are not known yet.
 JOINING = 16
 
@@ -48,6 +55,30 @@ def draft_width(costs: Costs, widths: Sequence[int], device: str) -> int:
 def tokens(width: int) -> float:
     """Tokens to expect of a forward behind a draft of ``width`` masks."""
     return sum(ACCEPTED**n for n in range(width))
+
+
+def branches(costs: Costs, draft: Sequence[float], rows: int) -> list[int]:
+    """Before which tokens of a draft masks should stand as well, in case they are refused.
+
+    Parameters
+    ----------
+    draft
+        How probable each token is, if those before it are right.
+    rows
+        Rows that the forward has without.
+    """
+    line = costs.line()
+    if line is None:
+        return []
+    forward, row = line
+    least = BRANCH * row / max(SAVED * forward, 1e-6)
+    refused, reached = [], 1.0
+    for probability in draft:
+        refused.append(reached * (1 - probability))
+        reached *= probability
+    places = sorted(range(len(draft)), key=lambda place: -refused[place])
+    worth = [place for place in places if refused[place] > least]
+    return sorted(worth[: max(MOST_ROWS - rows, 0) // BRANCH])
 
 
 def joining_rows(costs: Costs) -> int:

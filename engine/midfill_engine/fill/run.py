@@ -18,7 +18,7 @@ from midfill_engine.deadline import Deadline
 from midfill_engine.decode.rows import RowStats, read_back, row_stats
 from midfill_engine.fill.costs import Costs, Kind
 from midfill_engine.fill.steps import Step, Steps
-from midfill_engine.models.decoder import Decoder, Lane
+from midfill_engine.models.decoder import Branch, Decoder, Lane
 
 if TYPE_CHECKING:
     from midfill_engine.models.graphs import GraphDecoder
@@ -96,15 +96,24 @@ class Run:
         self.nfe += bool(draft or block)
         return hidden[len(ids) - 1 - start :]
 
-    def step(self, causal: Ids = (), block: Ids = ()) -> Steps[Tensor]:
+    def step(
+        self, causal: Ids = (), block: Ids = (), behind: Ids = (), branch: Ids = ()
+    ) -> Steps[Tensor]:
         """Append ``causal`` rows and look at an open ``block`` behind them, in one forward.
+
+        Parameters
+        ----------
+        behind
+            How many of the causal rows stand before each ``branch``, a further block that is
+            looked at.
 
         Returns
         -------
         Tensor
-            ``(len(causal) + len(block), hidden)``; the rows of the block are not kept.
+            ``(len(causal) + len(block) + len(behind) * len(branch), hidden)``; only the causal rows
+            are kept.
         """
-        hidden = yield from self._append(causal, block)
+        hidden = yield from self._append(causal, block, behind, branch)
         self.nfe += 1
         return hidden
 
@@ -154,9 +163,22 @@ class Run:
         kind: Kind = "shared" if self.beside else "open"
         return self.deadline.left_ms() <= self.costs.expected(rows + self.beside, kind)
 
-    def _append(self, causal: Ids, block: Ids = (), *, reads: bool = False) -> Steps[Tensor]:
-        rows = self._rows([*causal, *block])
-        lane = Lane(rows, self.cache.kv, len(self.cache.ids), open_rows=len(block))
+    def _append(
+        self,
+        causal: Ids,
+        block: Ids = (),
+        behind: Ids = (),
+        branch: Ids = (),
+        *,
+        reads: bool = False,
+    ) -> Steps[Tensor]:
+        lane = Lane(
+            self._rows([*causal, *block, *[*branch] * len(behind)]),
+            self.cache.kv,
+            len(self.cache.ids),
+            open_rows=len(block),
+            branches=[Branch(rows, len(branch)) for rows in behind],
+        )
         hidden = yield from self._forward(lane, reads=reads)
         self.cache.ids.extend(causal)
         return hidden

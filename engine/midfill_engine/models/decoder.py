@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -43,6 +44,21 @@ class Layer:
     down: Linear
 
 
+class Branch(NamedTuple):
+    """An open block that stands behind a place inside a lane, in the stead of what is there.
+
+    Attributes
+    ----------
+    behind
+        How many of the lane's rows stand before it.
+    rows
+        Its own; they see one another, those before it, and the cache.
+    """
+
+    behind: int
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """Rows of one sequence, to run over a cache of its own; see `Decoder.forward`.
@@ -58,6 +74,7 @@ class Lane:
     start: int
     open_rows: int = 0
     end: int | None = None
+    branches: Sequence[Branch] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +88,9 @@ class View:
     cache
         Where their keys and values are kept.
     slots
-        The cache slots of the rows, which are their positions.
+        The cache slots of the rows.
+    positions
+        Where they stand in the text: at their slots, but for branches.
     seen
         Number of slots that attention looks at.
     mask
@@ -84,6 +103,7 @@ class View:
     rows: slice
     cache: KVCache
     slots: slice
+    positions: slice | Tensor
     seen: int
     mask: Tensor | None
     flash: bool = False
@@ -134,6 +154,9 @@ class Decoder:
     and attention is computed, in ``memory_dtype``.
     """
 
+    #: Whether lanes may have branches.
+    branching = True
+
     def __init__(
         self,
         config: DecoderConfig,
@@ -160,7 +183,15 @@ class Decoder:
         return KVCache(c.num_layers, c.num_kv_heads, c.head_dim, self._memory_dtype, self.device)
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: KVCache, start: int, *, open_rows: int = 0) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor,
+        cache: KVCache,
+        start: int,
+        *,
+        open_rows: int = 0,
+        branches: Sequence[Branch] = (),
+    ) -> Tensor:
         """Run rows at positions ``start ...`` over everything in the cache before them.
 
         Parameters
@@ -175,13 +206,16 @@ class Decoder:
         open_rows
             The last so many rows are the open block: they see one another and all before them.
             The others are causal: they see themselves and what stands before them.
+        branches
+            Blocks whose rows follow all these. They leave no trace in the cache either, and its
+            slots behind the last other row hold nothing of use.
 
         Returns
         -------
         Tensor
             ``(T, hidden)``, after the final norm.
         """
-        return self._forward([Lane(ids, cache, start, open_rows)])[0]
+        return self._forward([Lane(ids, cache, start, open_rows, None, branches)])[0]
 
     @torch.inference_mode()
     def forward_within(self, ids: Tensor, cache: KVCache, start: int, end: int) -> Tensor:
@@ -218,7 +252,15 @@ class Decoder:
         [lane] = lanes
         if lane.end is not None:
             return [self.forward_within(lane.ids, lane.cache, lane.start, lane.end)]
-        return [self.forward(lane.ids, lane.cache, lane.start, open_rows=lane.open_rows)]
+        return [
+            self.forward(
+                lane.ids,
+                lane.cache,
+                lane.start,
+                open_rows=lane.open_rows,
+                branches=lane.branches,
+            )
+        ]
 
     def _forward(self, lanes: Sequence[Lane]) -> list[Tensor]:
         views, at = [], 0
@@ -226,7 +268,7 @@ class Decoder:
             views.append(self._view(lane, at))
             at += len(lane.ids)
         cos, sin = (
-            torch.cat([table[view.slots] for view in views]) for table in (self.cos, self.sin)
+            torch.cat([table[view.positions] for view in views]) for table in (self.cos, self.sin)
         )
         rows = Rows(cos, sin, views)
         x = self.embedding(torch.cat([lane.ids for lane in lanes]))
@@ -243,15 +285,15 @@ class Decoder:
         rows, slots = slice(at, at + count), slice(lane.start, lane.start + count)
         if lane.end is not None:
             lane.cache.reserve(lane.end)
-            return View(rows, lane.cache, slots, lane.end, None)
+            return View(rows, lane.cache, slots, slots, lane.end, None)
         end = slots.stop
         lane.cache.reserve(end)
         flash = not lane.open_rows and count > FLASH_ROWS.get(self.device.type, end)
         if flash:
-            return View(rows, lane.cache, slots, end, _causal(count, end), flash=True)
+            return View(rows, lane.cache, slots, slots, end, _causal(count, end), flash=True)
         seen = -(-end // WHOLE_SLOTS) * WHOLE_SLOTS
-        mask = self._mask(lane.start, end, seen, lane.open_rows)
-        return View(rows, lane.cache, slots, seen, mask)
+        positions, mask = self._placed(lane, seen)
+        return View(rows, lane.cache, slots, positions, seen, mask)
 
     @torch.inference_mode()
     def logits(self, hidden: Tensor) -> Tensor:
@@ -310,17 +352,26 @@ class Decoder:
         y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=view.mask)
         return y.view(len(q), rows, -1).transpose(0, 1).reshape(rows, -1)
 
-    def _mask(self, start: int, end: int, seen: int, open_rows: int) -> Tensor:
-        """What is added to scores of ``seen`` slots for the rows from ``start`` to ``end``.
+    def _placed(self, lane: Lane, seen: int) -> tuple[Tensor, Tensor]:
+        """Positions of the rows of ``lane``, and what is added to their scores of ``seen`` slots.
 
         Numbers, since attention would make them of truth values anew in each layer.
         """
-        last = torch.arange(start, end, device=self.device)
-        last[len(last) - open_rows :] = end - 1
-        hidden = torch.arange(seen, device=self.device)[None, :] > last[:, None]
+        start, end = lane.start, lane.start + len(lane.ids)
+        trunk = end - sum(branch.rows for branch in lane.branches)
+        slots = torch.arange(seen, device=self.device)[None, :]
+        positions = torch.arange(start, end, device=self.device)
+        last = positions.clone()
+        last[trunk - start - lane.open_rows : trunk - start] = trunk - 1
+        hidden = slots > last[:, None]
+        for branch in lane.branches:
+            own, behind = slice(trunk - start, trunk - start + branch.rows), start + branch.behind
+            positions[own] = torch.arange(behind, behind + branch.rows, device=self.device)
+            hidden[own] = (slots >= behind) & ((slots < trunk) | (slots >= trunk + branch.rows))
+            trunk += branch.rows
         mask = torch.zeros(hidden.shape, dtype=self._memory_dtype, device=self.device)
         mask.masked_fill_(hidden, -torch.inf)
-        return mask.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
+        return positions, mask.repeat(self.config.num_heads // self.config.num_kv_heads, 1)
 
     def _norm(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.rms_norm(x, (x.shape[-1],), weight, self.config.rms_norm_eps)

@@ -44,6 +44,8 @@ class GraphDecoder:
 
     #: See `Decoder.lanes`: there is one arena.
     lanes = 1
+    #: See `Decoder.branching`: the kernels know one open block, the last rows.
+    branching = False
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder

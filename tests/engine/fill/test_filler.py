@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import RowStats
 from midfill_engine.fill.canvas import Canvas
-from midfill_engine.fill.causal import causal, repeated, verify
+from midfill_engine.fill.causal import Verified, causal, masks_behind, repeated, verify
 from midfill_engine.fill.ending import Ending
 from midfill_engine.fill.filler import Filler
+from midfill_engine.fill.run import Run
 from midfill_engine.hole import Placed
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.decoder import Decoder
@@ -54,6 +55,7 @@ def test_every_strategy_answers_within_its_length(filler, strategy):
         assert all(0 <= t.confidence <= 1 for t in middle.tokens)
 
 
+@pytest.mark.usefixtures("masks_everywhere")
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_what_finds_no_end_ends_with_a_line(filler, monkeypatch, strategy):
     encode = filler._tokenizer.encode
@@ -161,6 +163,39 @@ def test_self_speculation_equals_autoregressive(tmp_path, seed, strategy, lines)
         assert (got.text, got.finish_reason) == (want.text, want.finish_reason)
         if want.finish_reason != "stop":  # a draft may have gone beyond it
             assert got.completion_tokens == want.completion_tokens
+
+
+@pytest.mark.usefixtures("masks_everywhere")
+@pytest.mark.parametrize("seed", range(6))
+def test_masks_behind_each_place_of_a_draft_change_no_token(tmp_path, monkeypatch, seed):
+    path = tiny.checkpoint(tmp_path / "m", seed=seed)
+    filler = Filler.load(
+        EngineSettings(model=str(path), device="cpu", precision="float32", threads=1)
+    )
+    want = fill(filler, strategy="autoregressive", max_tokens=40, session="want")
+    steps: list[int] = []
+    step = Run.step
+
+    def watched(self, causal, block, behind, branch):
+        assert all(0 < rows < len(causal) for rows in behind)
+        steps.append(len(behind))
+        return step(self, causal, block, behind, branch)
+
+    monkeypatch.setattr(Run, "step", watched)
+    got = fill(filler, strategy="balanced", max_tokens=40, session="got")
+    assert (got.text, got.finish_reason) == (want.text, want.finish_reason)
+    assert sum(map(bool, steps)) > 1
+
+
+def test_where_a_draft_is_refused_the_masks_of_that_place_draft():
+    def rows(agreed: int, whole: bool) -> list[int]:  # of a draft of 4, masks 8 and 4 at 0 and 2
+        said = Verified([Placed(1, 1.0)] * agreed, Placed(2, 1.0), whole)
+        return list(range(40))[masks_behind(said, 4, 8, [0, 2])]
+
+    assert rows(4, True) == list(range(5, 13))
+    assert rows(0, False) == [13, 14, 15, 16]
+    assert rows(2, False) == [17, 18, 19, 20]
+    assert rows(1, False) == rows(3, False) == []
 
 
 def test_the_models_own_tokens_are_accepted_as_a_draft_in_one_forward(tiny_path):

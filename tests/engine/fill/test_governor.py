@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from midfill_engine.fill.costs import Costs
-from midfill_engine.fill.governor import FIRST_CHOICE, WIDEST, draft_width, tokens
+from midfill_engine.fill.governor import (
+    BRANCH,
+    FIRST_CHOICE,
+    MOST_ROWS,
+    WIDEST,
+    branches,
+    draft_width,
+    tokens,
+)
 
 WIDTHS = tuple(range(4, 33))
 
@@ -36,6 +44,22 @@ def test_a_wider_draft_is_worth_more_but_less_and_less():
     gains = [tokens(width + 1) - tokens(width) for width in range(1, 16)]
     assert gains == sorted(gains, reverse=True)
     assert gains[-1] > 0
+
+
+def test_masks_stand_where_a_refusal_is_worth_their_rows():
+    draft = [0.99, 0.6, 0.97, 0.5]
+
+    def places(known: Costs, rows: int = 8) -> list[int]:
+        return branches(known, draft, rows)
+
+    assert places(Costs()) == []
+    assert places(costs(forward=30, row=0)) == [0, 1, 2, 3]
+    assert places(costs(forward=30, row=1)) == [1, 3]
+    assert places(costs(forward=30, row=9)) == []
+    assert places(costs(forward=30, row=0), MOST_ROWS - 2 * BRANCH) == [1, 3]
+    assert places(costs(forward=30, row=0), MOST_ROWS - BRANCH) == [1]
+    assert places(costs(forward=30, row=0), MOST_ROWS + 9) == []
+    assert branches(costs(forward=30, row=1), [1.0, 1.0], 8) == []
 
 
 def test_costs_of_two_sizes_are_a_line():

@@ -259,7 +259,7 @@ def watched(monkeypatch, before: Callable[[], None] = lambda: None) -> list[int]
 
 
 @pytest.fixture(autouse=True)
-def _one_width(monkeypatch):
+def _one_width(monkeypatch, masks_everywhere):
     """The width is chosen by the clock."""
     monkeypatch.setattr("midfill_engine.fill.filler.draft_width", lambda *_: 5)
 

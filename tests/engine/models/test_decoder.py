@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from midfill_engine.device.choose import memory_dtype
 from midfill_engine.models import decoder as decoders
 from midfill_engine.models.checkpoint import Checkpoint
-from midfill_engine.models.decoder import Decoder, Lane, load_decoder
+from midfill_engine.models.decoder import Branch, Decoder, Lane, load_decoder
 from midfill_engine.models.registry import family_of
 from tests import tiny
 
@@ -113,6 +113,38 @@ def test_causal_rows_and_the_open_block_behind_them_share_a_forward(decoder):
     causal = decoder.forward(IDS[:9], apart, 0)[4:]
     block = decoder.forward(IDS[9:], apart, 9, open_rows=3)
     torch.testing.assert_close(got, torch.cat((causal, block)), rtol=1e-4, atol=1e-5)
+
+
+BRANCHES = [Branch(1, 2), Branch(4, 3), Branch(0, 1)]
+MASKS = torch.full((6,), 263)
+
+
+def test_a_branch_says_what_a_block_in_its_place_would_say(decoder):
+    cache = decoder.new_cache()
+    decoder.forward(IDS[:4], cache, 0)
+    rows = torch.cat((IDS[4:], MASKS))  # five causal rows, a block of three, the branches
+    got = decoder.forward(rows, cache, 4, open_rows=3, branches=BRANCHES)
+    plain = decoder.new_cache()
+    decoder.forward(IDS[:4], plain, 0)
+    want = [decoder.forward(IDS[4:], plain, 4, open_rows=3)]
+    for behind, size in BRANCHES:
+        want.append(decoder.forward(MASKS[:size], plain, 4 + behind, open_rows=size))
+        decoder.forward(IDS[4:], plain, 4, open_rows=3)
+    torch.testing.assert_close(got, torch.cat(want), rtol=1e-4, atol=1e-5)
+    assert torch.equal(cache.layer(1)[:, :, :9], plain.layer(1)[:, :, :9])
+
+
+def test_branches_change_nothing_in_int8_rows(int8_decoder):
+    """Bit by bit, as any company: what is verified must not depend on what is drafted."""
+    want = int8_decoder.forward(IDS, int8_decoder.new_cache(), 0, open_rows=3)
+    rows = torch.cat((IDS, MASKS))
+    lane, other = (
+        Lane(rows, int8_decoder.new_cache(), 0, 3, branches=BRANCHES),
+        Lane(IDS, int8_decoder.new_cache(), 0, 3),
+    )
+    for lanes in ([lane], [other, lane]):
+        got = int8_decoder.forward_lanes(lanes)
+        assert torch.equal(got[-1][:12], want)
 
 
 @pytest.mark.parametrize("start", [0, 5])
