@@ -289,6 +289,7 @@ def test_an_empty_middle_can_be_forbidden(filler, monkeypatch):
     assert len(fill(filler, allow_empty=False).middles[0].tokens) == 1
 
 
+@pytest.mark.usefixtures("masks_everywhere")
 def test_candidates_differ_and_the_greedy_one_is_first(filler):
     greedy = fill(filler)
     several = fill(filler, candidates=5, seed=3)
