@@ -17,21 +17,20 @@ from collections import Counter
 from pathlib import Path
 from unittest.mock import patch
 
-from midfill_engine.settings import EngineSettings, share_cores
+import cores  # noqa: F401
+import machine
 
-share_cores()
+from midfill_engine.deadline import Deadline, StopToken
+from midfill_engine.fill import governor
+from midfill_engine.fill.filler import Filler
+from midfill_engine.models.decoder import Decoder
+from midfill_engine.settings import EngineSettings
+from midfill_engine.wire import Fill, FillRequest
+from midfill_train.evaluate import cuts_file
 
 sys.path.insert(0, str(Path(__file__).parent / "quality"))
 
-import infilling  # noqa: E402
-import machine  # noqa: E402
-
-from midfill_engine.deadline import Deadline, StopToken  # noqa: E402
-from midfill_engine.fill import governor  # noqa: E402
-from midfill_engine.fill.filler import Filler  # noqa: E402
-from midfill_engine.models.decoder import Decoder  # noqa: E402
-from midfill_engine.wire import Fill, FillRequest  # noqa: E402
-from midfill_train.evaluate import cuts_file  # noqa: E402
+import infilling
 
 HELD_OUT = Path(__file__).parent / "quality/heldout.jsonl.gz"
 WAYS = ("without", "chosen", "everywhere")

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import cores  # noqa: F401
 import machine
 from torch.profiler import ProfilerActivity, profile, record_function
 
@@ -27,7 +28,7 @@ from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.filler import Filler
 from midfill_engine.fill.run import Run, Sampler
 from midfill_engine.fill.steps import alone
-from midfill_engine.settings import EngineSettings, share_cores
+from midfill_engine.settings import EngineSettings
 
 #: Any ids will do: time does not depend on them.
 CONTEXT_ID = 100
@@ -118,5 +119,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    share_cores()
     main()

@@ -16,12 +16,13 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
+import cores  # noqa: F401
 import torch
 from typing_places import Place, percentile, places
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.fill.filler import Filler
-from midfill_engine.settings import EngineSettings, share_cores
+from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Fill, FillRequest
 
 
@@ -97,5 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    share_cores()
     main()

@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any
 from unittest.mock import patch
 
+import cores  # noqa: F401
 import machine
 import torch
 from chart import Chart, Line
@@ -34,7 +35,7 @@ from midfill_engine.fill import ending
 from midfill_engine.fill.filler import Filler
 from midfill_engine.models.decoder import Decoder
 from midfill_engine.service.engine import Engine
-from midfill_engine.settings import EngineSettings, share_cores
+from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Fill, FillRequest
 
 CONTEXTS = (512, 1024, 2048, 4096, 8192)
@@ -335,5 +336,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    share_cores()
     main()

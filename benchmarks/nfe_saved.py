@@ -15,11 +15,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import cores  # noqa: F401
 from typing_places import Keystroke, places
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.fill.filler import Filler
-from midfill_engine.settings import EngineSettings, share_cores
+from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Fill, FillRequest
 
 
@@ -48,7 +49,6 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=24)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    share_cores()
     filler = Filler.load(EngineSettings(model=args.model, device=args.device))
     ways = {name: Counts() for name in ("every key", "type-through", "warm")}
     differing = 0

@@ -14,14 +14,17 @@ import json
 import time
 from pathlib import Path
 
-from midfill_engine.deadline import Deadline, StopToken
-from midfill_engine.fill.filler import Filler
 from midfill_engine.settings import EngineSettings, share_cores
-from midfill_engine.wire import Fill, FillRequest
-from midfill_train.evaluate import cuts_file
-from midfill_train.evaluate.cuts_file import HeldOut
-from midfill_train.evaluate.measure import table
-from midfill_train.evaluate.score import Scored
+
+share_cores()  # before PyTorch is imported
+
+from midfill_engine.deadline import Deadline, StopToken  # noqa: E402
+from midfill_engine.fill.filler import Filler  # noqa: E402
+from midfill_engine.wire import Fill, FillRequest  # noqa: E402
+from midfill_train.evaluate import cuts_file  # noqa: E402
+from midfill_train.evaluate.cuts_file import HeldOut  # noqa: E402
+from midfill_train.evaluate.measure import table  # noqa: E402
+from midfill_train.evaluate.score import Scored  # noqa: E402
 
 CUTS = Path(__file__).with_name("heldout.jsonl.gz")
 
@@ -64,7 +67,6 @@ def main() -> None:
     add("--minutes", type=float, default=0, help="end after so many, with what is done")
     add("--out", type=Path)
     args = parser.parse_args()
-    share_cores()
     cuts = cuts_file.sample(args.cuts, args.first)
     filler = Filler.load(EngineSettings(model=args.model, device=args.device))
     began = time.monotonic()

@@ -23,10 +23,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from midfill_engine.deadline import Deadline, StopToken
-from midfill_engine.fill.filler import Filler
-from midfill_engine.settings import EngineSettings
-from midfill_engine.wire import FillRequest
+from midfill_engine.settings import EngineSettings, share_cores
+
+share_cores()  # before PyTorch is imported
+
+from midfill_engine.deadline import Deadline, StopToken  # noqa: E402
+from midfill_engine.fill.filler import Filler  # noqa: E402
+from midfill_engine.wire import FillRequest  # noqa: E402
 
 SECONDS, BYTES = 10, 2 << 30
 HOLE = "{{completion}}"
