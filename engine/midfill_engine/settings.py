@@ -21,6 +21,8 @@ import platformdirs
 
 APP = "midfill"
 ENV_PREFIX = "MIDFILL_"
+#: How often a thread of GNU OpenMP looks for work before it sleeps: some 0.2 ms.
+SPINS = "3000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +142,16 @@ def api_key_of_environment(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def share_cores(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Let idle threads of a forward sleep instead of spin; call before PyTorch is imported.
+    """Let idle threads of a forward spin briefly, then sleep; call before PyTorch is imported.
 
     OpenMP's threads spin at each barrier by default. On a machine that is busy with something
     else they take the cores from the very thread they wait for: a forward of 0.1 s was seen to
-    take 2 to 7 s beside a build, 0.5 s with sleeping threads.
+    take 2 to 7 s beside a build, 0.5 s with sleeping threads. To wake one for each barrier costs
+    half a forward, though (docs/decisions/0003-threads-that-sleep.md).
     """
-    environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "OMP_WAIT_POLICY" not in environ:
+        environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        environ.setdefault("GOMP_SPINCOUNT", SPINS)
 
 
 def choices(setting: Field[Any]) -> Sequence[str]:

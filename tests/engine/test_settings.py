@@ -8,10 +8,12 @@ import pytest
 
 from midfill_engine.models.locate import base_of
 from midfill_engine.settings import (
+    SPINS,
     EngineSettings,
     load,
     model_directories,
     runtime_directory,
+    share_cores,
     user_file,
 )
 
@@ -80,6 +82,19 @@ def test_a_file_that_cannot_be_read_is_told_and_ignored(file, content):
 def test_a_directory_in_place_of_the_file_is_told(file):
     file.mkdir()
     assert str(file) in load(environ={}, file=file).warnings[0]
+
+
+def test_threads_spin_briefly_unless_the_user_says_how_they_wait():
+    environ: dict[str, str] = {}
+    share_cores(environ)
+    assert environ == {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": SPINS}
+    for chosen in ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "PASSIVE"}):
+        environ = dict(chosen)
+        share_cores(environ)
+        assert environ == chosen
+    environ = {"GOMP_SPINCOUNT": "9"}
+    share_cores(environ)
+    assert environ["GOMP_SPINCOUNT"] == "9"
 
 
 def test_dashes_are_taken_for_underscores(file):
