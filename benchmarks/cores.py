@@ -1,4 +1,4 @@
-"""Imported before PyTorch: idle threads of a forward sleep, as they do in the engine.
+"""Imported before PyTorch: idle threads of a forward wait as they do in the engine.
 
 OpenMP reads how to wait when PyTorch is imported; a call in `main` would come too late.
 """

@@ -21,7 +21,7 @@ import platformdirs
 
 APP = "midfill"
 ENV_PREFIX = "MIDFILL_"
-#: How often a thread of GNU OpenMP looks for work before it sleeps: some 0.2 ms.
+#: How often a thread of GNU OpenMP looks for work before it sleeps: 0.2 ms, by estimate.
 SPINS = "3000"
 
 

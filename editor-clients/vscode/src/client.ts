@@ -95,11 +95,11 @@ export class Server implements vscode.Disposable {
     this.failures = 0;
     this.gaveUp = false;
     this.told = new Set();
-    const client = new QuietClient(
+    const client: QuietClient = new QuietClient(
       "midfill",
       "Midfill",
       { command, args: ["lsp"], transport: TransportKind.stdio },
-      this.options(),
+      this.options(() => this.closed(client)),
     );
     this.client = client;
     this.hooks.prepare(client);
@@ -147,7 +147,7 @@ export class Server implements vscode.Disposable {
     return explicitSettings(this.names, this.told, scope);
   }
 
-  private options(): LanguageClientOptions {
+  private options(closed: () => Promise<CloseHandlerResult>): LanguageClientOptions {
     return {
       documentSelector: selector(),
       outputChannel: this.log,
@@ -157,7 +157,7 @@ export class Server implements vscode.Disposable {
       initializationFailedHandler: () => false,
       errorHandler: {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
-        closed: () => this.closed(),
+        closed,
       },
       middleware: {
         ...this.hooks.middleware,
@@ -171,8 +171,8 @@ export class Server implements vscode.Disposable {
     };
   }
 
-  private async closed(): Promise<CloseHandlerResult> {
-    if (this.client === undefined) return { action: CloseAction.DoNotRestart, handled: true };
+  private async closed(client: LanguageClient): Promise<CloseHandlerResult> {
+    if (this.client !== client) return { action: CloseAction.DoNotRestart, handled: true };
     if (Date.now() - this.startedAt > HEALTHY_MS) this.failures = 0;
     const delay = RESTART_DELAYS_MS[this.failures];
     this.failures += 1;
