@@ -18,7 +18,8 @@ from midfill_engine.deadline import Deadline
 from midfill_engine.decode.rows import RowStats, read_back, row_stats
 from midfill_engine.fill.costs import Costs, Kind
 from midfill_engine.fill.steps import Step, Steps
-from midfill_engine.models.decoder import Branch, Decoder, Lane
+from midfill_engine.models.decoder import Decoder, Lane
+from midfill_engine.models.sight import Branch
 
 if TYPE_CHECKING:
     from midfill_engine.models.graphs import GraphDecoder

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from midfill_engine.models.checkpoint import Checkpoint
 from midfill_engine.models.family import DecoderConfig, TensorNames
 from midfill_engine.models.kv import KVCache
 from midfill_engine.models.linear import Linear, RowwiseInt8Linear, make_linear
+from midfill_engine.models.sight import Branch, sight
 from midfill_engine.models.weights import StoredWeight, read_vector, read_weight, stack
 
 #: More causal rows than this go through an attention that holds no mask, where there is one.
@@ -42,21 +42,6 @@ class Layer:
     mlp_norm: Tensor
     gate_up: Linear
     down: Linear
-
-
-class Branch(NamedTuple):
-    """An open block that stands behind a place inside a lane, in the stead of what is there.
-
-    Attributes
-    ----------
-    behind
-        How many of the lane's rows stand before it.
-    rows
-        Its own; they see one another, those before it, and the cache.
-    """
-
-    behind: int
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +273,8 @@ class Decoder:
             return View(rows, lane.cache, slots, slots, lane.end, None)
         end = slots.stop
         lane.cache.reserve(end)
-        flash = not lane.open_rows and count > FLASH_ROWS.get(self.device.type, end)
+        causal = not lane.open_rows and not lane.branches
+        flash = causal and count > FLASH_ROWS.get(self.device.type, end)
         if flash:
             return View(rows, lane.cache, slots, slots, end, _causal(count, end), flash=True)
         seen = -(-end // WHOLE_SLOTS) * WHOLE_SLOTS
@@ -357,18 +343,12 @@ class Decoder:
 
         Numbers, since attention would make them of truth values anew in each layer.
         """
-        start, end = lane.start, lane.start + len(lane.ids)
-        trunk = end - sum(branch.rows for branch in lane.branches)
-        slots = torch.arange(seen, device=self.device)[None, :]
-        positions = torch.arange(start, end, device=self.device)
-        last = positions.clone()
-        last[trunk - start - lane.open_rows : trunk - start] = trunk - 1
-        hidden = slots > last[:, None]
-        for branch in lane.branches:
-            own, behind = slice(trunk - start, trunk - start + branch.rows), start + branch.behind
-            positions[own] = torch.arange(behind, behind + branch.rows, device=self.device)
-            hidden[own] = (slots >= behind) & ((slots < trunk) | (slots >= trunk + branch.rows))
-            trunk += branch.rows
+        own = lane.start + sight(len(lane.ids), lane.open_rows, lane.branches).astype(np.int64)
+        positions, upto, low, high = torch.from_numpy(own).to(self.device).unbind(1)
+        slots = torch.arange(seen, device=self.device)
+        hidden = slots >= upto[:, None]
+        if lane.branches:
+            hidden &= (slots < low[:, None]) | (slots >= high[:, None])
         mask = torch.zeros(hidden.shape, dtype=self._memory_dtype, device=self.device)
         mask.masked_fill_(hidden, -torch.inf)
         return positions, mask.repeat(self.config.num_heads // self.config.num_kv_heads, 1)

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from midfill_engine.device.choose import memory_dtype
 from midfill_engine.models import decoder as decoders
 from midfill_engine.models.checkpoint import Checkpoint
-from midfill_engine.models.decoder import Branch, Decoder, Lane, load_decoder
+from midfill_engine.models.decoder import Decoder, Lane, load_decoder
 from midfill_engine.models.registry import family_of
+from midfill_engine.models.sight import Branch, sight
 from tests import tiny
 
 IDS = torch.tensor([7, 3, 260, 41, 99, 12, 12, 200, 5, 77, 140, 33])
@@ -134,6 +135,20 @@ def test_a_branch_says_what_a_block_in_its_place_would_say(decoder):
     assert torch.equal(cache.layer(1)[:, :, :9], plain.layer(1)[:, :, :9])
 
 
+def test_each_row_says_where_it_stands_and_what_it_sees():
+    """Two causal rows, an open block of two, and two branches."""
+    assert sight(7, 2, [Branch(1, 2), Branch(0, 1)]).tolist() == [
+        [0, 1, 0, 0],
+        [1, 2, 0, 0],
+        [2, 4, 0, 0],
+        [3, 4, 0, 0],
+        [1, 1, 4, 6],
+        [2, 1, 4, 6],
+        [0, 0, 6, 7],
+    ]
+    assert sight(2).tolist() == [[0, 1, 0, 0], [1, 2, 0, 0]]
+
+
 def test_branches_change_nothing_in_int8_rows(int8_decoder):
     """Bit by bit, as any company: what is verified must not depend on what is drafted."""
     want = int8_decoder.forward(IDS, int8_decoder.new_cache(), 0, open_rows=3)
@@ -157,6 +172,11 @@ def test_attention_without_a_mask_sees_the_same(decoder, monkeypatch, start):
     monkeypatch.setattr(decoders, "FLASH_ROWS", {"cpu": 1})
     got = decoder.forward(IDS[start:], plain, start)
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-5)
+    branches = [Branch(1, 2)]  # no attention without a mask is made for these
+    got = decoder.forward(IDS[start:], plain, start, branches=branches)
+    monkeypatch.undo()
+    want = decoder.forward(IDS[start:], masked, start, branches=branches)
+    assert torch.equal(got, want)
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
