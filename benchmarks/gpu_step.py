@@ -27,7 +27,7 @@ import sys
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -52,6 +52,7 @@ from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.models.linear import Linear, make_linear
 from midfill_engine.models.product import MOST_ROWS, Stream, Tiling, tiling
 from midfill_engine.models.registry import family_of
+from midfill_engine.models.sight import Branch, sight
 from midfill_engine.models.weights import StoredWeight
 from midfill_engine.text.tokenizer import Tokenizer
 from midfill_engine.wire import FillRequest, ModelInfo
@@ -180,7 +181,7 @@ def kernel_errors(decoder: Decoder, rows: int) -> dict[str, float]:
     cache.reserve(2048)
     memory = cache.layer(0).normal_()
     for opened in (0, n // 2, n):
-        place = torch.tensor([CONTEXT, n - opened, n], device=DEVICE)
+        place = kernels.placed(CONTEXT, sight(n, opened), n).to(DEVICE)
         y = kernels.attention(
             p,
             qkv,
@@ -244,11 +245,19 @@ def forward_errors(decoder: Decoder, graphs: GraphDecoder) -> dict[str, object]:
     decoder.forward(ids, eager, 0)
     graphs.forward(ids, captured, 0)
     found: dict[str, object] = {}
-    shapes = (("block", 32, 32), ("mixed", 45, 32), ("causal", 20, 0), ("row", 1, 0))
-    for name, rows, opened in shapes:
+    inside = (Branch(1, 8), Branch(5, 8), Branch(3, 4))
+    shapes: dict[str, tuple[int, int, Sequence[Branch]]] = {
+        "block": (32, 32, ()),
+        "mixed": (45, 32, ()),
+        "causal": (20, 0, ()),
+        "row": (1, 0, ()),
+        "branches": (45, 16, inside),
+    }
+    for name, (rows, opened, branches) in shapes.items():
         part = torch.randint(0, vocab, (rows,), device=DEVICE)
-        want = decoder.forward(part, eager, 700, open_rows=opened)
-        runs = [graphs.forward(part, captured, 700, open_rows=opened).clone() for _ in range(20)]
+        seen = {"open_rows": opened, "branches": branches}
+        want = decoder.forward(part, eager, 700, **seen)
+        runs = [graphs.forward(part, captured, 700, **seen).clone() for _ in range(20)]
         found[name] = error(runs[0], want)
         found[f"{name}_steady"] = all(torch.equal(runs[0], run) for run in runs)
     return found
@@ -345,7 +354,7 @@ def launches(decoder: Decoder, fused: FusedDecoder) -> dict[str, Callable[[], ob
     h = torch.randn(32, c.intermediate_size, device=DEVICE, dtype=torch.bfloat16)
     cache = decoder.new_cache()
     cache.reserve(2048)
-    place = torch.tensor([CONTEXT, 0, 32], device=DEVICE)
+    place = kernels.placed(CONTEXT, sight(32, 32), 32).to(DEVICE)
 
     def over(call: Callable[[int, Layer], object]) -> Callable[[], object]:
         return lambda: [call(number, layer) for number, layer in enumerate(decoder.layers)]
@@ -378,7 +387,7 @@ def breakdown(decoder: Decoder) -> dict[str, object]:
     }
     cache = decoder.new_cache()
     cache.reserve(2048)
-    place = torch.tensor([CONTEXT, 0, 32], device=DEVICE)
+    place = kernels.placed(CONTEXT, sight(32, 32), 32).to(DEVICE)
     ids = torch.arange(32, device=DEVICE)
 
     def forward() -> object:

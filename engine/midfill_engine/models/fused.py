@@ -36,8 +36,8 @@ class FusedDecoder:
         cache
             Must have room for the rows.
         place
-            ``(3,)`` int64 on the device: the first row's slot, how many leading rows are causal,
-            and how many rows count; those behind are padding.
+            ``(1 + T, 4)`` int32 on the device: where the rows stand and what they see, see
+            `kernels.placed`.
 
         Returns
         -------

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from midfill_engine.models import kernels
 from midfill_engine.models.decoder import Decoder, Lane
 from midfill_engine.models.fused import FusedDecoder
 from midfill_engine.models.kv import KVCache
 from midfill_engine.models.product import MOST_ROWS
+from midfill_engine.models.sight import Branch, sight
 
 #: Numbers of rows that are captured; fewer are padded, more run eagerly.
 STEP_ROWS = (1, 8, 16, 32, MOST_ROWS)
@@ -44,8 +46,8 @@ class GraphDecoder:
 
     #: See `Decoder.lanes`: there is one arena.
     lanes = 1
-    #: See `Decoder.branching`: the kernels know one open block, the last rows.
-    branching = False
+    #: See `Decoder.branching`.
+    branching = True
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
@@ -102,17 +104,29 @@ class GraphDecoder:
         return self._decoder.nbytes
 
     @torch.inference_mode()
-    def forward(self, ids: Tensor, cache: KVCache, start: int, *, open_rows: int = 0) -> Tensor:
+    def forward(
+        self,
+        ids: Tensor,
+        cache: KVCache,
+        start: int,
+        *,
+        open_rows: int = 0,
+        branches: Sequence[Branch] = (),
+    ) -> Tensor:
         """See `Decoder.forward`."""
         n = len(ids)
         rows = next((r for r in STEP_ROWS if r >= n), 0)
         self._take_turn(cache, start)
         self._used = max(self._used, start + n)
         if not rows or start + rows > self._slots:
-            return self._decoder.forward(ids, self._arena, start, open_rows=open_rows)
+            return self._decoder.forward(
+                ids, self._arena, start, open_rows=open_rows, branches=branches
+            )
         step = self._step(rows)
         step.ids[:n] = ids
-        step.place.copy_(torch.tensor((start, n - open_rows, n)))
+        place = kernels.placed(start, sight(n, open_rows, branches), rows)
+        # From pinned memory: the host must not wait for the forward that runs now.
+        step.place.copy_(place.pin_memory(), non_blocking=True)
         step.graph.replay()
         return step.hidden[:n]
 
@@ -121,7 +135,15 @@ class GraphDecoder:
         [lane] = lanes
         if lane.end is not None:
             return [self.forward_within(lane.ids, lane.cache, lane.start, lane.end)]
-        return [self.forward(lane.ids, lane.cache, lane.start, open_rows=lane.open_rows)]
+        return [
+            self.forward(
+                lane.ids,
+                lane.cache,
+                lane.start,
+                open_rows=lane.open_rows,
+                branches=lane.branches,
+            )
+        ]
 
     def forward_within(self, ids: Tensor, cache: KVCache, start: int, end: int) -> Tensor:
         """See `Decoder.forward_within`; not captured."""
@@ -143,7 +165,7 @@ class GraphDecoder:
     def _capture(self, rows: int) -> _Captured:
         ids = torch.zeros(rows, dtype=torch.long, device=self.device)
         # The last slots: what the captures write there is never taken for context.
-        place = torch.tensor((self._slots - rows, rows, rows), device=self.device)
+        place = kernels.placed(self._slots - rows, sight(rows), rows).to(self.device)
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):

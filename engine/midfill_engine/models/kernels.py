@@ -8,9 +8,11 @@ Imported on CUDA devices only.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import triton
 import triton.language as tl
+from numpy.typing import NDArray
 from torch import Tensor
 
 from midfill_engine.models.product import Products, Stream, padded
@@ -130,11 +132,10 @@ def _attend(
     them.
     """
     kv_head, tile, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    first = tl.load(place).to(tl.int32)
-    causal_rows, count = tl.load(place + 1).to(tl.int32), tl.load(place + 2).to(tl.int32)
+    first, count = tl.load(place), tl.load(place + 1)
     chunk = tl.cdiv(tl.cdiv(first, splits), tile_slots) * tile_slots
-    low = split * chunk
-    high = tl.minimum(low + chunk, first)
+    begin = split * chunk
+    end = tl.minimum(begin + chunk, first)
     at = tl.arange(0, size)[None, :]
     keys = memory + kv_head * head_stride
     values = keys + key_stride
@@ -142,13 +143,15 @@ def _attend(
     index = tile * tile_rows + tl.arange(0, tile_rows)
     inside, token = index < shared, index % rows
     head = kv_head * (heads // kv_heads) + index // rows
-    q = _rotated(qkv + token * width_in + head * size, inside, first + token, cos, sin, size)
+    own = place + 4 + 4 * token
+    position = first + tl.load(own)
+    q = _rotated(qkv + token * width_in + head * size, inside, position, cos, sin, size)
     top = tl.full((tile_rows,), -1e30, tl.float32)
     total = tl.zeros((tile_rows,), tl.float32)
     acc = tl.zeros((tile_rows, size), tl.float32)
-    for slot0 in range(low, high, tile_slots):
+    for slot0 in range(begin, end, tile_slots):
         slot = slot0 + tl.arange(0, tile_slots)
-        there = slot < high
+        there = slot < end
         k = tl.load(keys + slot[:, None] * size + at, there[:, None], 0.0)
         v = tl.load(values + slot[:, None] * size + at, there[:, None], 0.0)
         top, total, acc = _absorb(q, k, v, there[None, :], scale, top, total, acc)
@@ -156,13 +159,15 @@ def _attend(
         new = tl.arange(0, tile_new)
         there = new < count
         source = qkv + (heads + kv_head) * size + new * width_in
-        k, v = _own(source, there, first + new, cos, sin, kv_heads, size)
+        stands = first + tl.load(place + 4 + 4 * new, there, 0)
+        k, v = _own(source, there, stands, cos, sin, kv_heads, size)
         if tile == 0:
             slot = (first + new)[:, None] * size + at
             tl.store(keys + slot, k, there[:, None])
             tl.store(values + slot, v, there[:, None])
-        last = tl.where(token < causal_rows, token, count - 1)
-        seen = there[None, :] & (new[None, :] <= last[:, None])
+        upto, low, high = tl.load(own + 1), tl.load(own + 2), tl.load(own + 3)
+        block = (new[None, :] >= low[:, None]) & (new[None, :] < high[:, None])
+        seen = (new[None, :] < upto[:, None]) | block
         top, total, acc = _absorb(q, k, v, seen, scale, top, total, acc)
     unit = kv_head * tl.num_programs(1) + tile
     mine = unit * splits * tile_rows + tl.arange(0, tile_rows)
@@ -207,6 +212,31 @@ def norm(stream: Stream, rows: int, gain: Tensor, eps: float) -> Tensor:
     return out
 
 
+def placed(first: int, own: NDArray[np.int32], rows: int) -> Tensor:
+    """The table by which `attention` knows its rows, on the host.
+
+    Parameters
+    ----------
+    first
+        Slot of the first row.
+    own
+        ``(count, 4)``: what `sight` says of the rows that count.
+    rows
+        Of the launch. Those behind ``own`` are padding: they see the first row, for a softmax over
+        nothing is not a number, and nobody sees them.
+
+    Returns
+    -------
+    Tensor
+        ``(1 + rows, 4)`` int32: ``first, count, 0, 0``, then a line for each row as in ``own``.
+    """
+    place = np.zeros((1 + rows, 4), np.int32)
+    place[0, :2] = first, len(own)
+    place[1 : 1 + len(own)] = own
+    place[1 + len(own) :, 1] = 1
+    return torch.from_numpy(place)
+
+
 def attention(
     products: Products,
     qkv: Tensor,
@@ -228,7 +258,7 @@ def attention(
         ``(2, kv_heads, slots, head_dim)``; the rows' keys and values are written from their
         first slot on.
     place
-        ``(3,)`` int64 on the device, see `FusedDecoder.forward`.
+        ``(1 + rows, 4)`` int32 on the device, see `placed`.
     cos, sin
         ``(positions, head_dim)``.
 
