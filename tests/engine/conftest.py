@@ -41,6 +41,6 @@ def filler(tiny_path: Path) -> Filler:
 @pytest.fixture
 def masks_everywhere(monkeypatch) -> None:
     """Masks behind each place of a draft, where otherwise the clock chooses."""
-    everywhere = lambda _costs, draft, _rows: list(range(len(draft)))  # noqa: E731
+    everywhere = lambda _costs, draft, _rows, _device: list(range(len(draft)))  # noqa: E731
     monkeypatch.setattr("midfill_engine.fill.causal.branches", everywhere)
     monkeypatch.setattr("midfill_engine.fill.causal.LIKELY_WITH_BRANCHES", 1e-9)

@@ -20,12 +20,13 @@ VERIFIED = 4
 #: what held-out cuts gave (docs/decisions/0006-presets-verify-what-they-draft.md).
 ACCEPTED = 0.7
 #: Masks of a block that drafts behind a place where a draft may be refused.
-BRANCH = 4
+BRANCH = {"cpu": 4, "cuda": 8}
 #: What such a block saves where the draft is refused there, in forwards: it then stands where the
 #: next forward would have to draft first (docs/decisions/0011-masks-inside-a-draft.md).
 SAVED = 0.6
-#: Rows of a forward with such blocks: with more, the line that costs are taken for bends upwards.
-MOST_ROWS = 28
+#: Rows of a forward with such blocks. On a CPU the line that costs are taken for bends upwards with
+#: more; on a GPU more fit in no captured graph (`models.product.MOST_ROWS`).
+MOST_ROWS = {"cpu": 28, "cuda": 64}
 #: Rows that join the forward of another request while costs are not known yet.
 JOINING = 16
 
@@ -57,7 +58,7 @@ def tokens(width: int) -> float:
     return sum(ACCEPTED**n for n in range(width))
 
 
-def branches(costs: Costs, draft: Sequence[float], rows: int) -> list[int]:
+def branches(costs: Costs, draft: Sequence[float], rows: int, device: str) -> list[int]:
     """Before which tokens of a draft masks should stand as well, in case they are refused.
 
     Parameters
@@ -66,19 +67,22 @@ def branches(costs: Costs, draft: Sequence[float], rows: int) -> list[int]:
         How probable each token is, if those before it are right.
     rows
         Rows that the forward has without.
+    device
+        ``cpu`` or ``cuda``.
     """
     line = costs.line()
     if line is None:
         return []
     forward, row = line
-    least = BRANCH * row / max(SAVED * forward, 1e-6)
+    branch = BRANCH[device]
+    least = branch * row / max(SAVED * forward, 1e-6)
     refused, reached = [], 1.0
     for probability in draft:
         refused.append(reached * (1 - probability))
         reached *= probability
     places = sorted(range(len(draft)), key=lambda place: -refused[place])
     worth = [place for place in places if refused[place] > least]
-    return sorted(worth[: max(MOST_ROWS - rows, 0) // BRANCH])
+    return sorted(worth[: max(MOST_ROWS[device] - rows, 0) // branch])
 
 
 def joining_rows(costs: Costs) -> int:

@@ -6,7 +6,6 @@ import pytest
 
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.governor import (
-    BRANCH,
     FIRST_CHOICE,
     MOST_ROWS,
     WIDEST,
@@ -49,17 +48,37 @@ def test_a_wider_draft_is_worth_more_but_less_and_less():
 def test_masks_stand_where_a_refusal_is_worth_their_rows():
     draft = [0.99, 0.6, 0.97, 0.5]
 
-    def places(known: Costs, rows: int = 8) -> list[int]:
-        return branches(known, draft, rows)
+    def places(known: Costs, device: str = "cpu") -> list[int]:
+        return branches(known, draft, 8, device)
 
     assert places(Costs()) == []
     assert places(costs(forward=30, row=0)) == [0, 1, 2, 3]
     assert places(costs(forward=30, row=1)) == [1, 3]
     assert places(costs(forward=30, row=9)) == []
-    assert places(costs(forward=30, row=0), MOST_ROWS - 2 * BRANCH) == [1, 3]
-    assert places(costs(forward=30, row=0), MOST_ROWS - BRANCH) == [1]
-    assert places(costs(forward=30, row=0), MOST_ROWS + 9) == []
-    assert branches(costs(forward=30, row=1), [1.0, 1.0], 8) == []
+    assert branches(costs(forward=30, row=1), [1.0, 1.0], 8, "cpu") == []
+    # A GPU's blocks are twice as wide, and so must be a refusal's chance.
+    assert places(costs(forward=30, row=0.7), "cpu") == [1, 3]
+    assert places(costs(forward=30, row=0.7), "cuda") == [1]
+
+
+@pytest.mark.parametrize(("device", "branch", "most"), [("cpu", 4, 28), ("cuda", 8, 64)])
+def test_masks_stand_in_as_many_rows_as_the_device_runs_well(device, branch, most):
+    free = costs(forward=30, row=0)
+
+    def places(rows: int) -> list[int]:
+        return branches(free, [0.99, 0.6, 0.97, 0.5], rows, device)
+
+    assert places(most - 4 * branch) == [0, 1, 2, 3]
+    assert places(most - 2 * branch) == [1, 3]
+    assert places(most - 2 * branch + 1) == places(most - branch) == [1]
+    assert places(most - branch + 1) == places(most + 9) == []
+
+
+def test_a_gpu_runs_as_many_rows_as_its_kernels_do():
+    pytest.importorskip("triton")
+    from midfill_engine.models import product
+
+    assert MOST_ROWS["cuda"] == product.MOST_ROWS
 
 
 def test_costs_of_two_sizes_are_a_line():
