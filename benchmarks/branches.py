@@ -5,7 +5,7 @@
 
 Held-out cuts, or the tasks of an infilling file, are filled over a context that was read before:
 without such masks, with as many as the costs of this machine make worth while, and with masks
-behind every place, as where rows cost nothing (on a GPU more than 64 run without a captured graph).
+behind every place, as where rows cost nothing: all that the device runs well in one forward.
 The ways follow one another in turns on each task.
 """
 
@@ -46,8 +46,10 @@ def tasks(data: Path | None, count: int) -> list[tuple[str, str]]:
     return found[:: max(1, len(found) // count)][:count]
 
 
-def everywhere(_costs: object, draft: list[float], _rows: int, _device: str) -> list[int]:
-    return list(range(len(draft)))
+def everywhere(_costs: object, draft: list[float], rows: int, device: str) -> list[int]:
+    # More would run without a captured graph on a GPU, and spoil what is known of costs.
+    most = 1000 if device == "cpu" else governor.MOST_ROWS[device]
+    return list(range(len(draft)))[: max(most - rows, 0) // governor.BRANCH]
 
 
 def main() -> None:

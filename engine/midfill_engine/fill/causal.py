@@ -109,8 +109,8 @@ def causal(
         Stopped or out of time; ``canvas`` holds what was settled so far.
     """
     block = [spec.mask_id] * width
+    branch = [spec.mask_id] * BRANCH
     device = run.decoder.device.type
-    branch = [spec.mask_id] * BRANCH[device]
     # Not where tokens are drawn: how many rows draw must not depend on what forwards cost.
     branching = bool(width) and run.decoder.branching and not run.sampler.temperature
     places: list[int] = []
@@ -131,7 +131,7 @@ def causal(
         if canvas.room and not canvas.ended and not over:
             canvas.write([(said.follower, stats.end[len(said.agreed)])])
             stopped = canvas.reached_stop()
-            masks = masks_behind(said, len(draft), width, places, len(branch))
+            masks = masks_behind(said, len(draft), width, places)
             guesses = _guesses(run, hidden, stats, masks)
         canvas.report(guesses[: canvas.room])
         if canvas.ended:
@@ -150,7 +150,7 @@ def causal(
         rows = 1 + len(draft) + width
         chances = chances[: len(draft)]
         places = branches(run.costs, chances, rows, device) if branching else []
-        if places and run.last_chance(rows + len(places) * len(branch)):
+        if places and run.last_chance(rows + len(places) * BRANCH):
             places = []
         if run.last_chance(rows):
             # No time to verify: what was likely as a whole is the best that there is.
@@ -188,24 +188,21 @@ def _copied(
     return repeated(earlier, place)[:width] or repeated(context, place)[: width // 2]
 
 
-def masks_behind(
-    said: Verified, drafted: int, width: int, places: Sequence[int], branch: int
-) -> slice:
+def masks_behind(said: Verified, drafted: int, width: int, places: Sequence[int]) -> slice:
     """The rows of the masks that stand behind what was agreed; none where none stand there.
 
     Parameters
     ----------
-    drafted, width, places, branch
-        Tokens of the draft, masks behind it, the places in it that have masks of their own, and how
-        many each has.
+    drafted, width, places
+        Tokens of the draft, masks behind it, and the places in it that have masks of their own.
     """
     first = 1 + drafted
     if said.whole:
         return slice(first, first + width)
     if len(said.agreed) not in places:
         return slice(0)
-    first += width + branch * places.index(len(said.agreed))
-    return slice(first, first + branch)
+    first += width + BRANCH * places.index(len(said.agreed))
+    return slice(first, first + BRANCH)
 
 
 def _guesses(run: Run, hidden: Tensor, stats: RowStats, masks: slice) -> list[Placed]:

@@ -20,7 +20,7 @@ VERIFIED = 4
 #: what held-out cuts gave (docs/decisions/0006-presets-verify-what-they-draft.md).
 ACCEPTED = 0.7
 #: Masks of a block that drafts behind a place where a draft may be refused.
-BRANCH = {"cpu": 4, "cuda": 8}
+BRANCH = 4
 #: What such a block saves where the draft is refused there, in forwards: it then stands where the
 #: next forward would have to draft first (docs/decisions/0011-masks-inside-a-draft.md).
 SAVED = 0.6
@@ -74,15 +74,14 @@ def branches(costs: Costs, draft: Sequence[float], rows: int, device: str) -> li
     if line is None:
         return []
     forward, row = line
-    branch = BRANCH[device]
-    least = branch * row / max(SAVED * forward, 1e-6)
+    least = BRANCH * row / max(SAVED * forward, 1e-6)
     refused, reached = [], 1.0
     for probability in draft:
         refused.append(reached * (1 - probability))
         reached *= probability
     places = sorted(range(len(draft)), key=lambda place: -refused[place])
     worth = [place for place in places if refused[place] > least]
-    return sorted(worth[: max(MOST_ROWS[device] - rows, 0) // branch])
+    return sorted(worth[: max(MOST_ROWS[device] - rows, 0) // BRANCH])
 
 
 def joining_rows(costs: Costs) -> int:

@@ -336,7 +336,7 @@ class Decoder:
         # Query heads that share a key head become rows of one product: fewer, larger products.
         shared = q.reshape(1, len(k), -1, q.shape[2]).to(memory.dtype)
         y = F.scaled_dot_product_attention(shared, keys, values, attn_mask=view.mask)
-        return y.view(len(q), rows, -1).transpose(0, 1).reshape(rows, -1)
+        return y.reshape(len(q), rows, -1).transpose(0, 1).reshape(rows, -1)
 
     def _placed(self, lane: Lane, seen: int) -> tuple[Tensor, Tensor]:
         """Positions of the rows of ``lane``, and what is added to their scores of ``seen`` slots.
