@@ -21,8 +21,8 @@ import platformdirs
 
 APP = "midfill"
 ENV_PREFIX = "MIDFILL_"
-#: How often a thread of GNU OpenMP looks for work before it sleeps: 0.2 ms, by estimate.
-SPINS = "3000"
+#: How often a thread of GNU OpenMP looks for work before it sleeps: 0.7 ms, by estimate.
+SPINS = "10000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,10 @@ class EngineSettings:
             "doc": "Precision of the weights at run time; auto: int8 on CPUs, bfloat16 on GPUs."
         },
     )
-    threads: int = field(default=0, metadata={"doc": "CPU threads; 0 takes one a physical core."})
+    threads: int = field(
+        default=0,
+        metadata={"doc": "CPU threads; 0 takes one a physical core, fewer while others compute."},
+    )
     cache_mb: int = field(
         default=256, metadata={"doc": "Memory for the context caches of all sessions, MiB."}
     )
@@ -144,10 +147,9 @@ def api_key_of_environment(environ: Mapping[str, str] = os.environ) -> str:
 def share_cores(environ: MutableMapping[str, str] = os.environ) -> None:
     """Let idle threads of a forward spin briefly, then sleep; call before PyTorch is imported.
 
-    OpenMP's threads spin at each barrier by default. On a machine that is busy with something
-    else they take the cores from the very thread they wait for: a forward of 0.1 s was seen to
-    take 2 to 7 s beside a build, 0.5 s with sleeping threads. To wake one for each barrier costs
-    half a forward, though (docs/decisions/0003-threads-that-sleep.md).
+    OpenMP's threads spin at each barrier by default, and so keep a core busy long after a forward.
+    To wake a thread for each barrier costs half a forward, though. Where others need the cores,
+    fewer threads compute (`device.cores`, docs/decisions/0003-threads-that-sleep.md).
     """
     if "OMP_WAIT_POLICY" not in environ:
         environ["OMP_WAIT_POLICY"] = "PASSIVE"

@@ -1,10 +1,9 @@
-"""Which device runs the model, in which precision, on how many threads."""
+"""Which device runs the model, and in which precision."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-import psutil
 import torch
 
 from midfill_engine.device.int8 import kernels
@@ -102,11 +101,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return f"cpu ({torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()})"
-
-
-def use_threads(wanted: int) -> None:
-    """Compute on ``wanted`` threads; 0 takes one a physical core."""
-    torch.set_num_threads(wanted or psutil.cpu_count(logical=False) or torch.get_num_threads())
 
 
 def plan_nothing(device: torch.device) -> None:

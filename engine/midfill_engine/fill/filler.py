@@ -26,8 +26,8 @@ from midfill_engine.device.choose import (
     choose_precision,
     device_name,
     plan_nothing,
-    use_threads,
 )
+from midfill_engine.device.cores import Threads
 from midfill_engine.device.memory import release_freed
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.agreement import Agreement
@@ -94,9 +94,11 @@ class Filler:
         info: ModelInfo,
         cache_bytes: int,
         *,
+        threads: Threads | None = None,
         in_place: InPlaceOptions | None = None,
     ) -> None:
         self._decoder = decoder
+        self._threads = threads or Threads()
         self._tokenizer = tokenizer
         self._spec = spec
         self._info = info
@@ -132,7 +134,7 @@ class Filler:
         """
         device = choose_device(settings.device)
         precision = choose_precision(settings.precision, device)
-        use_threads(settings.threads)
+        threads = Threads(settings.threads)
         plan_nothing(device)
         checkpoint = open_checkpoint(locate(settings.model))
         family = family_of(checkpoint.config)
@@ -172,7 +174,15 @@ class Filler:
         options = InPlaceOptions(
             settings.refresh_steps, settings.hole_tokens, settings.agreement == "note"
         )
-        return cls(fast, tokenizer, spec, info, settings.cache_mb << 20, in_place=options)
+        return cls(
+            fast,
+            tokenizer,
+            spec,
+            info,
+            settings.cache_mb << 20,
+            threads=threads,
+            in_place=options,
+        )
 
     @property
     def info(self) -> ModelInfo:
@@ -212,6 +222,7 @@ class Filler:
 
     def round(self) -> None:
         """One forward of those that run, as many of them as are worth sharing it."""
+        self._threads.share()
         self._rounds.round()
 
     def fill(
@@ -231,6 +242,7 @@ class Filler:
         OutOfMemory
             The device has no room for the request's context.
         """
+        self._threads.share()
         steps = self._steps(request, deadline, on_draft)
         return alone(steps, self._decoder, self._costs, deadline=deadline, stop=stop)
 

@@ -162,6 +162,25 @@ def test_branches_change_nothing_in_int8_rows(int8_decoder):
         assert torch.equal(got[-1][:12], want)
 
 
+def test_rows_say_the_same_on_any_number_of_threads(int8_decoder):
+    """Their number follows what else runs on the machine, and must not be seen in a text."""
+    context = torch.arange(700) * 7 % 250
+    before = torch.get_num_threads()
+
+    def hidden(threads: int) -> torch.Tensor:
+        torch.set_num_threads(threads)
+        cache = int8_decoder.new_cache()
+        long = int8_decoder.forward(context, cache, 0)
+        return torch.cat((long, int8_decoder.forward(IDS, cache, 700, open_rows=8)))
+
+    try:
+        one = hidden(1)
+        assert torch.equal(one, hidden(2))
+        assert torch.equal(one, hidden(3))
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("start", [0, 5])
 def test_attention_without_a_mask_sees_the_same(decoder, monkeypatch, start):
     masked, plain = decoder.new_cache(), decoder.new_cache()
