@@ -28,7 +28,7 @@ from midfill_engine.device.choose import (
     plan_nothing,
 )
 from midfill_engine.device.cores import Threads
-from midfill_engine.device.memory import release_freed
+from midfill_engine.device.memory import release_freed, release_program
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.agreement import Agreement
 from midfill_engine.fill.canvas import Canvas, stops_of
@@ -171,6 +171,7 @@ class Filler:
             bytes_resident=decoder.nbytes,
         )
         release_freed()
+        release_program()
         options = InPlaceOptions(
             settings.refresh_steps, settings.hole_tokens, settings.agreement == "note"
         )
