@@ -296,7 +296,8 @@ class Filler:
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
         work.before = placement.ids[: placement.prefix_end][-FAR_BACK:]
-        draft = encode(request.draft)[: request.max_tokens - 1]  # and what follows it
+        draft = encode(request.draft) if request.draft else self._left(work)
+        draft = draft[: request.max_tokens - 1]  # and what follows it
         rows = yield from run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
         last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
         work.prefilled = time.perf_counter()
@@ -314,6 +315,19 @@ class Filler:
         first = partial(decode, rows=rows, draft=draft)
         reason = yield from self._candidates(work, first, further, on_draft, self._decoder.lanes)
         return reason
+
+    def _left(self, work: _Work) -> list[int]:
+        """What of the session's last middle is left, if what was typed since is how it begins."""
+        strategy, cache, prefix = work.strategy, work.run.cache, work.request.prefix
+        # With a tolerance, or drawn, the answer would depend on the one before.
+        exact = isinstance(strategy, Verify) and strategy.drafts and strategy.tolerance >= 1
+        if not exact or work.request.temperature or not prefix.startswith(cache.prefix):
+            return []
+        typed = prefix[len(cache.prefix) :]
+        if not typed:
+            return cache.middle
+        middle = self._tokenizer.decode(cache.middle)
+        return self._tokenizer.encode(middle[len(typed) :]) if middle.startswith(typed) else []
 
     def _in_place(
         self, work: _Work, spec: InPlaceSpec, on_draft: Callable[[Draft], None] | None
@@ -413,6 +427,7 @@ class Filler:
             canvas.close()
             work.completion += len(canvas.placed) + canvas.ended
             if number == 0:
+                run.cache.prefix = request.prefix
                 run.cache.middle = [placed.token for placed in canvas.placed]
             if canvas.placed or canvas.ended:
                 work.middles[number] = canvas.middle(reason)

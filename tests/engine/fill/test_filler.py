@@ -261,6 +261,45 @@ def test_an_answer_is_the_same_with_and_without_an_earlier_one(tmp_path):
         assert session.text == fill(filler, prefix=prefix, session=prefix, max_tokens=20).text
 
 
+@pytest.mark.parametrize("strategy", ["balanced", "fast", "autoregressive"])
+def test_what_is_left_of_a_middle_is_a_draft_for_who_types_it(tmp_path, strategy):
+    """As clients do that ask after each key, without a word of what they show."""
+    path = tiny.checkpoint(tmp_path / "m", seed=3)
+    filler = Filler.load(
+        EngineSettings(model=str(path), device="cpu", precision="float32", threads=1)
+    )
+    shown = fill(filler, session="typed", strategy=strategy).text
+    spared = 0
+    for count in range(4):
+        prefix = PREFIX + shown[:count]
+        typed = fill(filler, prefix=prefix, session="typed", strategy=strategy)
+        fresh = fill(filler, prefix=prefix, session=f"fresh {count}", strategy=strategy)
+        assert typed.text == fresh.text
+        spared += fresh.nfe - typed.nfe
+        shown = shown[:count] + typed.text
+    assert spared > 8 if strategy == "balanced" else spared == 0
+
+
+def test_what_a_superseded_request_has_written_is_not_lost(filler):
+    whole = fill(filler, session="whole")
+    steps = 0
+
+    def stopped_after_three(_draft: Draft) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            stop.stop("superseded")
+
+    stop = StopToken()
+    request = FillRequest(PREFIX, SUFFIX, max_tokens=20, session="cut")
+    cut = filler.fill(request, deadline=FOREVER, stop=stop, on_draft=stopped_after_three)
+    assert cut.finish_reason == "superseded"
+    assert 0 < cut.completion_tokens < whole.completion_tokens
+    again = fill(filler, session="cut")
+    assert again.text == whole.text
+    assert again.nfe < whole.nfe
+
+
 def test_drafts_grow_to_the_fill(filler):
     drafts: list[Draft] = []
     request = FillRequest(prefix=PREFIX, suffix=SUFFIX, max_tokens=8)
