@@ -3,9 +3,11 @@
     python benchmarks/nfe_saved.py [--model NAME] [--places 4] --out results.json
 
 Real lines are typed key by key into a session, as in `engine_typing.py`. Every key asks the engine
-(`every key`); a key that agrees with the middle before it needs no request (`type-through`); and
-where a request is needed, the middle before it serves as a draft (`warm`), without which the same
-requests are made once more (`type-through` counts these). Greedy text is the same in all of them.
+(`every key`), as clients do that keep nothing of the answer before, which the engine then takes for
+a draft where it still fits (`every key, warm`). A key that agrees with the middle before it needs
+no request (`type-through`); and where a request is needed, the middle before it serves as a draft
+(`warm`), without which the same requests are made once more (`type-through` counts these). Greedy
+text is the same in all of them.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     filler = Filler.load(EngineSettings(model=args.model, device=args.device))
-    ways = {name: Counts() for name in ("every key", "type-through", "warm")}
+    ways = {name: Counts() for name in ("every key", "every key, warm", "type-through", "warm")}
     differing = 0
 
     def ask(key: Keystroke, session: str) -> Fill:
@@ -70,6 +72,9 @@ def main() -> None:
             filler.forget("cold")
             fresh = ask(key, "cold")
             ways["every key"].add(fresh)
+            each = ask(key, "each")
+            ways["every key, warm"].add(each)
+            differing += each.text != fresh.text
             if len(shown) > 1 and shown.startswith(key.prefix[-1]):
                 shown = shown[1:]  # typed along: what is shown stays true
                 continue
@@ -79,6 +84,7 @@ def main() -> None:
             differing += warm.text != fresh.text
             shown = warm.text
         filler.forget("warm")
+        filler.forget("each")
     result = {
         "model": filler.info.to_dict(),
         "strategy": args.strategy,

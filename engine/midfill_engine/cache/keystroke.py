@@ -19,14 +19,14 @@ from midfill_engine.models.kv import KVCache
 class KeystrokeCache:
     """Token ids whose rows ``kv`` holds, slot for position.
 
-    ``anchor`` is the layout's to keep, ``middle`` the tokens that were last written here, behind
-    ``prefix``, ``age`` that of `cache.window`.
+    ``anchor`` is the layout's to keep, ``middle`` the tokens that were last written here, behind a
+    prefix that ended with ``before``, ``age`` that of `cache.window`.
     """
 
     kv: KVCache
     ids: list[int] = field(default_factory=list)
     anchor: str = field(default="", repr=False)
-    prefix: str = field(default="", repr=False)
+    before: str = field(default="", repr=False)
     middle: list[int] = field(default_factory=list, repr=False)
     age: int = 0
 

@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 BLOCK_ROWS = {"cpu": 16, "cuda": 32}
 #: Temperature of further candidates where the request asks for none: enough to differ.
 CANDIDATE_TEMPERATURE = 0.7
+#: Characters before a middle by which its place is known again.
+REMEMBERED = 120
 #: Share of a start's progress at which the weights are there; what a GPU compiles is the rest.
 LOADED = 0.9
 
@@ -321,9 +323,9 @@ class Filler:
         strategy, cache, prefix = work.strategy, work.run.cache, work.request.prefix
         # With a tolerance, or drawn, the answer would depend on the one before.
         exact = isinstance(strategy, Verify) and strategy.drafts and strategy.tolerance >= 1
-        if not exact or work.request.temperature or not prefix.startswith(cache.prefix):
+        typed = typed_since(cache.before, prefix)
+        if not exact or work.request.temperature or typed is None:
             return []
-        typed = prefix[len(cache.prefix) :]
         if not typed:
             return cache.middle
         middle = self._tokenizer.decode(cache.middle)
@@ -427,7 +429,7 @@ class Filler:
             canvas.close()
             work.completion += len(canvas.placed) + canvas.ended
             if number == 0:
-                run.cache.prefix = request.prefix
+                run.cache.before = request.prefix[-REMEMBERED:]
                 run.cache.middle = [placed.token for placed in canvas.placed]
             if canvas.placed or canvas.ended:
                 work.middles[number] = canvas.middle(reason)
@@ -522,6 +524,17 @@ def with_windows(decoder: Decoder) -> Decoder:
     from midfill_engine.models.windows import WindowDecoder  # noqa: PLC0415
 
     return WindowDecoder.of(decoder)
+
+
+def typed_since(before: str, prefix: str) -> str | None:
+    """What stands in ``prefix`` behind ``before``, its last `REMEMBERED` characters at some time.
+
+    ``None`` if they are not there any more. What stands far before the cursor may be another
+    window of the text by now.
+    """
+    whole = len(before) < REMEMBERED and prefix.startswith(before)
+    at = 0 if whole else prefix.rfind(before)
+    return None if at < 0 else prefix[at + len(before) :]
 
 
 def _ranked(middles: list[Middle]) -> tuple[Middle, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from midfill_engine.deadline import Deadline, StopToken
@@ -14,7 +14,7 @@ from midfill_engine.decode.rows import RowStats
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.causal import Verified, causal, masks_behind, repeated, verify
 from midfill_engine.fill.ending import Ending
-from midfill_engine.fill.filler import Filler
+from midfill_engine.fill.filler import REMEMBERED, Filler, typed_since
 from midfill_engine.fill.run import Run
 from midfill_engine.hole import Placed
 from midfill_engine.layout.suffix_first import place
@@ -298,6 +298,22 @@ def test_what_a_superseded_request_has_written_is_not_lost(filler):
     again = fill(filler, session="cut")
     assert again.text == whole.text
     assert again.nfe < whole.nfe
+
+
+@given(before=st.text(max_size=300), typed=st.text(max_size=9), gone=st.integers(0, 300))
+def test_what_was_typed_is_known_though_the_window_moves(before, typed, gone):
+    kept, now = before[-REMEMBERED:], before + typed
+    # Typed text that ends as what stood there is taken for it; a draft is verified anyway.
+    assume(now.rfind(kept) == len(before) - len(kept))
+    assert typed_since(kept, now) == typed
+    window = now[min(gone, max(0, len(before) - REMEMBERED)) :]
+    assert typed_since(kept, window) == typed
+
+
+def test_what_was_changed_before_the_cursor_was_not_typed():
+    assert typed_since("x = 1", "y = 1") is None
+    assert typed_since("x = 12", "x = 1") is None
+    assert typed_since("", "x") == "x"
 
 
 def test_drafts_grow_to_the_fill(filler):
