@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import torch
@@ -85,13 +86,18 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     return choices[wanted]
 
 
+@cache
+def has_amx() -> bool:
+    """Whether the CPU multiplies tiles of int8 and bfloat16."""
+    return torch.cpu._is_amx_tile_supported()  # noqa: SLF001  (no public twin)
+
+
 def memory_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """In which type keys and values are kept, and attention is computed.
 
     AMX multiplies bfloat16 in half the time of float32, and it takes half the memory.
     """
-    amx = torch.cpu._is_amx_tile_supported()  # noqa: SLF001  (no public twin)
-    if device.type == "cpu" and precision == "int8" and amx:
+    if device.type == "cpu" and precision == "int8" and has_amx():
         return torch.bfloat16
     return dtype_of(precision, device)
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from midfill_engine.cache.keystroke import KeystrokeCache
 from midfill_engine.deadline import Deadline
 from midfill_engine.decode.rows import RowStats, read_back, row_stats
+from midfill_engine.device.choose import has_amx
 from midfill_engine.fill.costs import Costs, Kind
 from midfill_engine.fill.steps import Step, Steps
 from midfill_engine.models.decoder import Decoder, Lane
@@ -24,8 +25,10 @@ from midfill_engine.models.sight import Branch
 if TYPE_CHECKING:
     from midfill_engine.models.graphs import GraphDecoder
 
-#: Rows of a prefill chunk: not longer than a denoising step takes, so that a stop is as quick.
+#: Rows of a prefill chunk: hardly longer than a denoising step takes, so that a stop is as quick.
 CHUNK_ROWS = {"cpu": 32, "cuda": 2048}
+#: With AMX these take a fifth longer than 32, as many as a step with masks inside its draft has.
+AMX_CHUNK_ROWS = 64
 #: Above so many rows a device reads the context and looks at what rides on it in two forwards, each
 #: through the kernels that are made for it.
 STEP_ROWS = {"cuda": 64}
@@ -84,12 +87,13 @@ class Run:
         """
         start = self.cached = self.cache.keep(ids)
         rows = [*ids, *draft]
-        chunk = CHUNK_ROWS[self.decoder.device.type]
+        device = self.decoder.device.type
+        chunk = AMX_CHUNK_ROWS if device == "cpu" and has_amx() else CHUNK_ROWS[device]
         self.cache.kv.reserve(len(rows) + BLOCK_ROOM)
         while len(rows) - start > chunk and start + chunk < len(ids):
             yield from self._append(rows[start : start + chunk], reads=True)
             start += chunk
-        most = STEP_ROWS.get(self.decoder.device.type)
+        most = STEP_ROWS.get(device)
         if most and start < len(ids) - 1 and len(rows) + len(block) - start > most:
             yield from self._append(rows[start : len(ids) - 1], reads=True)
             start = len(ids) - 1

@@ -409,7 +409,7 @@ def test_a_prefill_delays_nobody_by_more_than_a_chunk(tiny_path):
     filler = loaded_as("int8", tiny_path)
     drafts: list[Draft] = []
     fills: list[Fill] = []
-    long = FillRequest("y = 1\n" * 60, "", session="long", max_tokens=1)
+    long = FillRequest("y = 1\n" * 120, "", session="long", max_tokens=1)
     short = FillRequest("x", "y", session="short", max_tokens=8, strategy="autoregressive")
     filler.start(long, deadline=FOREVER, stop=StopToken(), done=fills.append)
     filler.start(
