@@ -25,6 +25,22 @@ def asked_with(office: Office, end: str) -> bool:
     return any(body["prefix"].endswith(end) for body in office.engine.requests)
 
 
+async def configured(office: Office, values: dict[str, object], ghost: str) -> None:
+    """Write settings and type `s` anew until they count: VS Code notices files in its time."""
+    office.server.configure(values)
+
+    async def counts() -> bool:
+        await office.edit(MEAN, GAP)
+        await office.window.type("s")
+        for _ in range(40):
+            if await office.window.ghost() == ghost:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    await until(f"ghost text {ghost!r}", counts)
+
+
 async def open_menu(office: Office) -> None:
     """Type `alp` below `alphabet`, with the menu beside what the engine would add."""
     # VS Code's default hides the menu while an extension offers inline suggestions.
@@ -84,13 +100,10 @@ async def test_typing_on_cancels_the_running_request(office: Office):
 
 
 async def test_what_was_not_ready_in_time_is_shown_to_who_rests(office: Office):
-    office.server.configure({"midfill.speculate": True})
     office.engine.answer = lambda body: (
         fill(middle("um(numbers)")) if body.get("speculative") else fill(reason="deadline")
     )
-    await office.edit(MEAN, GAP)
-    await office.window.type("s")
-    await office.window.sees("um(numbers)")
+    await configured(office, {"midfill.speculate": True}, "um(numbers)")
     await office.window.press("Tab")
     assert await office.saved() == MEAN.replace("total = ", "total = sum(numbers)")
 
@@ -317,15 +330,9 @@ async def test_of_the_previous_candidate_the_sure_part_is_accepted(office: Offic
 
 async def test_the_unsure_tail_is_held_back_or_drawn_alike(office: Office):
     office.answers("um(numbers", (" or", 0.3), (" [0])", 0.2))
-    office.server.configure({"midfill.display.unsure": "hold"})
-    await office.edit(MEAN, GAP)
-    await office.window.type("s")
-    await office.window.sees("um(numbers")
+    await configured(office, {"midfill.display.unsure": "hold"}, "um(numbers")
     assert await office.window.drawn() == ""
-    office.server.configure({"midfill.display.unsure": "plain"})
-    await office.edit(MEAN, GAP)
-    await office.window.type("s")
-    await office.window.sees("um(numbers or [0])")
+    await configured(office, {"midfill.display.unsure": "plain"}, "um(numbers or [0])")
     await office.window.press("Alt+End")
     await office.window.sees(" or [0])")
 
