@@ -10,7 +10,6 @@ milliseconds.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import cores  # noqa: F401
 import machine
+from report import tell
 
 from midfill_engine.device.cores import Threads
 from midfill_engine.fill.filler import Filler
@@ -74,10 +74,7 @@ def main() -> None:
                 other.kill()
     wait = {key: os.environ[key] for key in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     report = {**machine.describe(), **wait, "model": filler.info.name, "threads": most, "ms": found}
-    text = json.dumps(report, indent=1)
-    if args.out:
-        args.out.write_text(text + "\n")
-    print(text)
+    tell(report, args.out)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ The ways follow one another in turns on each task.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections import Counter
@@ -21,6 +20,7 @@ from unittest.mock import patch
 
 import cores  # noqa: F401
 import machine
+from report import tell
 
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.fill import governor
@@ -115,10 +115,7 @@ def main() -> None:
             for way, of_way in ratios.items()
         },
     }
-    text = json.dumps(report, indent=1)
-    if args.out:
-        args.out.write_text(text + "\n")
-    print(text)
+    tell(report, args.out)
 
 
 if __name__ == "__main__":

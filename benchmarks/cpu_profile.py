@@ -10,7 +10,6 @@ operator. The milliseconds a step are measured without the profiler.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 import cores  # noqa: F401
 import machine
+from report import tell
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from midfill_engine.cache.keystroke import KeystrokeCache
@@ -113,9 +113,7 @@ def main() -> None:
         result[f"{rows} rows"] = {"ms": round(median(times), 2)}
     for rows in args.rows:
         result[f"{rows} rows"]["shares"] = shares(filler, step_of(rows), args.runs)
-    print(json.dumps(result, indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    tell(result, args.out)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ this machine has, and compares what the rows predict. Prints one JSON object.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from unittest import mock
 
 import machine
 import torch
+from report import tell
 
 from midfill_engine.device.choose import memory_dtype
 from midfill_engine.device.int8 import FbgemmProduct, kernels
@@ -86,9 +86,7 @@ def main() -> None:
                     got = log_probabilities(checkpoint, ids, "int8")
                 arms.append(measured("fbgemm, 7-bit activations", got))
     found = {**machine.describe(), "threads": args.threads, "tokens": len(ids), "arms": arms}
-    print(json.dumps(found, indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(found, indent=1) + "\n")
+    tell(found, args.out)
 
 
 if __name__ == "__main__":

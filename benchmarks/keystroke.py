@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import random
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from report import tell
 from typing_places import FILES
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -183,9 +183,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as fresh:
         result = {"gap_ms": args.gap_ms, **asyncio.run(trace_of(args, args.engine or Path(fresh)))}
         asyncio.run(stop(args.engine or Path(fresh), ours=args.engine is None))
-    print(json.dumps(result, indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    tell(result, args.out)
 
 
 async def stop(directory: Path, *, ours: bool) -> None:

@@ -13,11 +13,11 @@ text is the same in all of them.
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import cores  # noqa: F401
+from report import tell
 from typing_places import Keystroke, places
 
 from midfill_engine.deadline import Deadline, StopToken
@@ -91,9 +91,7 @@ def main() -> None:
         "ways": {name: vars(counts) for name, counts in ways.items()},
         "answers_that_differ": differing,
     }
-    print(json.dumps(result, indent=1))
-    if args.out:
-        args.out.write_text(json.dumps(result, indent=1) + "\n")
+    tell(result, args.out)
 
 
 if __name__ == "__main__":
