@@ -61,8 +61,9 @@ def place(
         Pieces of other files, in an order that seldom changes: what changes is read again from
         there on. Dropped for checkpoints that were trained without.
     anchor
-        ``far`` of the session's previous placement. If it still stands at most `NEAR_LINES` lines
-        below the cursor, it stays the far suffix and the text before it becomes near suffix.
+        ``far`` of the session's previous placement. If it still stands at least one line below the
+        cursor and at most `NEAR_LINES`, it stays the far suffix and the text before it becomes near
+        suffix. Models take a middle that no near suffix follows to be over where it is not.
     room
         Tokens that the context may take; default: what the checkpoint was trained with.
     """
@@ -104,7 +105,7 @@ def _split(spec: DiffusionSpec, suffix: str, anchor: str) -> tuple[str, str]:
         ends = suffix.endswith(anchor)
         at = len(suffix) - len(anchor) if ends else suffix.find(anchor)
         most = 2 * len(anchor) >= len(suffix) - at
-        if at >= 0 and most and suffix.count("\n", 0, at) <= NEAR_LINES:
+        if at >= 0 and most and 1 <= suffix.count("\n", 0, at) <= NEAR_LINES:
             return suffix[:at], anchor
     # A new anchor: the second line below the cursor, so that neither a closed bracket nor a
     # split line touches the far suffix.

@@ -56,6 +56,13 @@ def test_asked_again_the_context_is_the_same(suffix):
 
 
 @given(st.text("ab\n", max_size=30), st.text("ab\n", max_size=12))
+def test_a_line_at_least_stands_beside_the_cursor(suffix, anchor):
+    placed = place(NEAR, encode, "x", suffix, anchor=anchor)
+    near = suffix[: len(suffix) - len(placed.far)]
+    assert near.count("\n") >= min(suffix.count("\n"), 1)
+
+
+@given(st.text("ab\n", max_size=30), st.text("ab\n", max_size=12))
 def test_most_of_the_suffix_stays_in_view(suffix, anchor):
     ids = place(NEAR, encode, "x", suffix, anchor=anchor).ids
     seen = [n for n in ids if n < 1000 and n != ord("x")]
