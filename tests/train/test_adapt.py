@@ -7,6 +7,7 @@ from itertools import islice
 import psutil
 import pytest
 import torch
+from safetensors.torch import save_file
 from tests.engine.loaded import Model
 from tests.train.samples import GO, PYTHON
 
@@ -308,6 +309,32 @@ def test_run_trains_adapters_too(corpus, checkpoint, tmp_path):
     first, base = files.load(tmp_path / "end"), files.load(checkpoint)
     assert torch.equal(first.embedding.weight, base.embedding.weight)
     assert not torch.equal(first.layers[0].down.weight, base.layers[0].down.weight)
+
+
+def test_an_adapter_is_trained_further_at_its_own_rank(corpus, checkpoint, tmp_path, capsys):
+    def run(*words):
+        sizes = ("--rows", 1, "--length", 800, "--loaders", 0, "--steps", 2, "--save-at")
+        return main(["run", *map(str, ("--corpus", corpus, *words, *sizes))])
+
+    first, second = tmp_path / "first", tmp_path / "second"
+    begin = ("--checkpoint", checkpoint, "--out", first, "--rank", 2, "--rate", 0.1)
+    go_on = ("--checkpoint", first / "end", "--out", second, "--further")
+    assert run(*begin) == 0
+    assert run(*go_on, "--rate", 0) == 0
+    config = json.loads((second / "end" / "adapter_config.json").read_text())
+    assert (config["r"], config["base_model_name_or_path"]) == (2, str(checkpoint))
+    before, same = files.tensors(first / "end"), files.tensors(second / "end")
+    assert all(before[name].equal(same[name]) for name in before)
+    assert run(*go_on, "--rate", 0.1) == 0
+    moved = files.tensors(second / "end")
+    assert not any(before[name].equal(moved[name]) for name in before)
+
+    assert run("--checkpoint", checkpoint, "--out", second, "--further") == 1
+    assert "is no adapter" in capsys.readouterr().err
+    key = next(name for name in before if "k_proj.lora_A" in name)
+    save_file({**before, key: before[key] + 1}, first / "end" / "adapter_model.safetensors")
+    assert run(*go_on) == 1
+    assert "share no half A" in capsys.readouterr().err
 
 
 def test_an_adapter_can_be_gone_on_from_and_merged(code, checkpoint, tmp_path):

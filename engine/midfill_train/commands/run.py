@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from midfill_engine.models.locate import base_of
+from midfill_engine.wire import MidfillError
 from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.noise import MIN_WIDTH
 from midfill_train.data.pack import BLOCK, MAX_CONTEXT, MAX_MIDDLE
@@ -27,6 +29,10 @@ ROUNDING = 0.7
 def main(argv: Sequence[str]) -> int:
     """Train, and write exports into ``--out``: adapters, or all weights in int4."""
     args = _parser().parse_args(argv)
+    if args.further:
+        args.rank = files.rank_of(args.checkpoint)
+        if not args.rank:
+            raise MidfillError(f"{args.checkpoint} is no adapter.", "Train one: --rank 32.")
     rounding = (1.0 if args.rank else ROUNDING) if args.rounding is None else args.rounding
     workers = Workers.join()
     state = args.out / "state.pt"
@@ -43,7 +49,9 @@ def main(argv: Sequence[str]) -> int:
         ),
         Feed(args.rows, args.length, args.loaders, args.seed),
         workers,
-        adapters=Adapters(args.rank, args.alpha or 2 * args.rank) if args.rank else None,
+        adapters=Adapters(args.rank, args.alpha or 2 * args.rank, args.further)
+        if args.rank
+        else None,
         state=state if args.resume else None,
     )
     marks = read_marks(args.checkpoint)
@@ -53,7 +61,8 @@ def main(argv: Sequence[str]) -> int:
             return
         folder = args.out / name
         if args.rank:
-            files.save_adapter(trainer.network, folder, base=args.checkpoint)
+            base = base_of(args.checkpoint) if args.further else args.checkpoint
+            files.save_adapter(trainer.network, folder, base=base)
         else:
             files.save(trainer.network, folder, like=args.checkpoint, diffusion=trained(marks))
         if args.resume:
@@ -105,7 +114,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", required=True, type=Path, help="folder for the exports")
     add("--minutes", type=float, default=0.0, help="end after so many minutes")
     add("--steps", type=int, default=0, help="end after so many steps")
-    add("--rank", type=positive, help="train adapters of this rank instead of all weights")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--rank", type=positive, help="train adapters of this rank instead of all weights"
+    )
+    how.add_argument(
+        "--further",
+        action="store_true",
+        help="train the adapter that the checkpoint is, instead of one beside it",
+    )
     add("--alpha", type=float, help="adapters count alpha / rank (default: twice the rank)")
     add("--rate", type=float, default=6e-5, help="peak learning rate")
     add(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader
 
+from midfill_engine.models.locate import base_of
 from midfill_train.data.marks import read_marks
 from midfill_train.data.pack import BLOCK, Batch, PackedBatches
 from midfill_train.learn.loop import Run, Trainer
@@ -30,10 +31,14 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Train low-rank updates of ``rank``, scaled by ``alpha / rank``, instead of all weights."""
+    """Train low-rank updates of ``rank``, scaled by ``alpha / rank``, instead of all weights.
+
+    With ``further`` they begin as the checkpoint's own adapter; else beside it, if it is one.
+    """
 
     rank: int
     alpha: float
+    further: bool = False
 
 
 def start(
@@ -70,9 +75,12 @@ def start(
         pin_memory=workers.device.type == "cuda",
     )
     source = iter(batches)  # the loaders start before this process touches the weights
-    network = files.load(checkpoint).to(workers.device)
+    further = adapters is not None and adapters.further
+    network = files.load(base_of(checkpoint) if further else checkpoint).to(workers.device)
     if adapters:
         lora.attach(network, rank=adapters.rank, alpha=adapters.alpha, seed=feed.seed)
+    if further:
+        files.load_adapter(network, checkpoint)
     trainer = Trainer(network, run, workers, eom=marks.eom)
     if state and state.exists():
         trainer.load_state(state)

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from midfill_engine.errors import CorruptCheckpoint
+from midfill_engine.errors import CheckpointError, CorruptCheckpoint
 from midfill_engine.models.adapter import TENSOR, open_checkpoint
 from midfill_engine.models.checkpoint import LowRank
 from midfill_engine.models.configuration import (
@@ -96,6 +96,34 @@ def _merge(network: Network, adapter: Path) -> None:
             for part, name in zip(torch.split(linear.weight, rows), names, strict=True):
                 if update := checkpoint.update(name):
                     part.addmm_(update.b, update.a)
+
+
+@torch.no_grad()
+def load_adapter(network: Network, folder: Path) -> None:
+    """Set the adapters of ``network``, attached at its rank, to those in ``folder``.
+
+    Raises
+    ------
+    CheckpointError
+        What is one matrix here has several adapters there, as other tools write them.
+    """
+    checkpoint = open_checkpoint(folder)
+    for numbered in _numbered(network):
+        for linear, names, _ in _linears(*numbered):
+            assert isinstance(linear, Adapted)  # noqa: S101  (all of them are)
+            updates = [update for name in names if (update := checkpoint.update(name))]
+            if len(updates) < len(names) or any(not u.a.equal(updates[0].a) for u in updates):
+                raise CheckpointError(
+                    f"{folder} cannot be trained further: {', '.join(names)} share no half A.",
+                    "Train an adapter beside it: --rank instead of --further.",
+                )
+            linear.a.copy_(updates[0].a)
+            linear.b.copy_(torch.cat([update.b for update in updates]) / linear.scale)
+
+
+def rank_of(folder: Path) -> int:
+    """The rank of the adapter in ``folder``; 0 where it holds none."""
+    return int(read_json(folder / ADAPTER_FILE)["r"]) if is_adapter(folder) else 0
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
@@ -248,7 +276,7 @@ def save_adapter(
         As for `save`.
     """
     before = open_checkpoint(base)
-    earlier = int(read_json(base / ADAPTER_FILE)["r"]) if is_adapter(base) else 0
+    earlier = rank_of(base)
     stored: dict[str, Tensor] = {}
     targets: dict[str, None] = {}
     for numbered in _numbered(network):
