@@ -45,7 +45,7 @@ import machine
 from served import Server
 from typing_places import KEYS, Keystroke, Place, percentile, places
 
-STRATEGIES = ("balanced", "fast")
+STRATEGIES = ("quality", "balanced")
 PEERS = ("infill", "suffix-first")
 MODES = ("block", "line")
 SUFFIX_FIRST = ("--spm-infill", "-fa", "off")

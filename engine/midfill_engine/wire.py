@@ -27,6 +27,10 @@ STRATEGIES = (
     "self-speculative",
 )
 
+#: What is taken where none is named, and for text that is shown as it grows: with it, what was
+#: shown stays.
+DEFAULT_STRATEGY, GROWING_STRATEGY = "quality", "balanced"
+
 MAX_TOKENS_LIMIT = 1024
 MAX_CANDIDATES = 8
 MAX_TEXT_CHARS = 4_000_000
@@ -89,7 +93,7 @@ class FillRequest:
     budget_ms: int | None = None
     max_tokens: int = 64
     candidates: int = 1
-    strategy: str = "balanced"
+    strategy: str = DEFAULT_STRATEGY
     temperature: float = 0.0
     seed: int = 0
     stop: tuple[str, ...] = ()

@@ -110,3 +110,16 @@ async def test_a_log_file_that_cannot_be_written_is_told(tmp_path):
     told = await client.noted("window/showMessage", lambda p: "log file" in p["message"])
     assert "/proc/no/such.log" in told["message"]
     await client.stop()
+
+
+async def test_on_battery_nothing_is_searched(connect, engine, monkeypatch):
+    strategies = []
+    for plugged in (True, False):
+        monkeypatch.setattr("midfill_lsp.server.on_battery", lambda plugged=plugged: not plugged)
+        client = connect()
+        await client.initialize()
+        await client.ready()
+        client.open("x = \n")
+        await client.inline(0, 4)
+        strategies.append(engine.asked[-1].get("strategy"))
+    assert strategies == [None, "balanced"]  # none: the default, which searches

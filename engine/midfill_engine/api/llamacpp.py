@@ -19,6 +19,8 @@ from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond
 from midfill_engine.service.engine import Engine
 from midfill_engine.wire import (
+    DEFAULT_STRATEGY,
+    GROWING_STRATEGY,
     MAX_CANDIDATES,
     MAX_TOKENS_LIMIT,
     Fill,
@@ -126,7 +128,7 @@ def decode(fields: Fields, slot: int, session: str) -> Asked:
         Naming the wrong field.
     """
     predict = fields.integer("n_predict", -1, MAX_TOKENS_LIMIT, DEFAULT_PREDICT)
-    warm_up = predict == 0
+    warm_up, stream = predict == 0, fields.flag("stream")
     fill = FillRequest(
         prefix=_required(fields, "input_prefix") + fields.text("prompt"),
         suffix=_required(fields, "input_suffix"),
@@ -141,9 +143,10 @@ def decode(fields: Fields, slot: int, session: str) -> Asked:
         temperature=fields.number("temperature", 0, 5, 0),
         seed=_seed(fields),
         stop=fields.stop(),
+        strategy=GROWING_STRATEGY if stream else DEFAULT_STRATEGY,
         speculative=warm_up,
     )
-    return Asked(fill, slot, warm_up, fields.flag("stream"), fields.strings("response_fields"))
+    return Asked(fill, slot, warm_up, stream, fields.strings("response_fields"))
 
 
 def _budget_ms(fields: Fields) -> int | None:

@@ -22,7 +22,15 @@ from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond
 from midfill_engine.api.templates import Parts, taken_apart
 from midfill_engine.service.engine import Engine
-from midfill_engine.wire import MAX_CANDIDATES, MAX_TOKENS_LIMIT, Fill, FillRequest, Middle
+from midfill_engine.wire import (
+    DEFAULT_STRATEGY,
+    GROWING_STRATEGY,
+    MAX_CANDIDATES,
+    MAX_TOKENS_LIMIT,
+    Fill,
+    FillRequest,
+    Middle,
+)
 
 Shape = Literal["completions", "fim"]
 
@@ -114,7 +122,7 @@ def decode(fields: Fields, shape: Shape, session: str) -> Asked:
     """
     prompt, suffix = _prompt(fields), fields.text("suffix")
     parts = (None if suffix else taken_apart(prompt)) or Parts(prompt, suffix)
-    options = fields.get("stream_options")
+    options, stream = fields.get("stream_options"), fields.flag("stream")
     fill = FillRequest(
         prefix=parts.prefix,
         suffix=parts.suffix,
@@ -126,11 +134,12 @@ def decode(fields: Fields, shape: Shape, session: str) -> Asked:
         temperature=fields.number("temperature", 0, 2, 0),
         seed=fields.integer("random_seed" if shape == "fim" else "seed", 0, 2**53, 0),
         stop=fields.stop(),
+        strategy=GROWING_STRATEGY if stream else DEFAULT_STRATEGY,
     )
     return Asked(
         fill=fill,
         shape=shape,
-        stream=fields.flag("stream"),
+        stream=stream,
         usage_in_stream=isinstance(options, dict) and options.get("include_usage") is True,
         echo=prompt if fields.flag("echo") else "",
     )

@@ -30,14 +30,18 @@ class Verify:
     tolerance
         A drafted token passes that is at least so probable, as a share of the most probable one.
         At 1 greedy text is the autoregressive one.
+    search
+        Tokens that other ways than the greedy one may have, in search of a more probable middle;
+        0 searches none.
     """
 
     drafts: bool = True
     tolerance: float = 1.0
+    search: int = 0
 
 
 PRESETS: dict[str, DecodeStrategy | Verify] = {
-    "quality": Verify(),
+    "quality": Verify(search=12),
     "balanced": Verify(),
     "fast": Verify(tolerance=0.3),
     "self-speculative": Verify(),
@@ -45,6 +49,7 @@ PRESETS: dict[str, DecodeStrategy | Verify] = {
 }
 
 _WITH_PARAMETER: dict[str, Callable[[float], DecodeStrategy | Verify]] = {
+    "search": lambda n: Verify(search=int(n)),
     "tolerance": lambda share: Verify(tolerance=share),
     "threshold": Threshold,
     "factor": Factor,

@@ -108,11 +108,16 @@ class Canvas:
         settled = self._settled()
         tokens = self._tokens(settled, [True] * len(settled))
         text = "".join(token.text for token in tokens)
-        cut = min((at for stop in self.stop if (at := text.find(stop)) >= 0), default=len(text))
-        if cut < len(text):
-            tokens, reason = _cut(tokens, cut), "stop"
+        cut = self.cut(text)
+        if cut != text:
+            tokens, reason = _cut(tokens, len(cut)), "stop"
         score = sum(math.log(max(p.confidence, 1e-9)) for p in settled) / max(len(settled), 1)
-        return Middle(text[:cut], tokens, score, reason)
+        return Middle(cut, tokens, score, reason)
+
+    def cut(self, text: str) -> str:
+        """``text`` up to its first stop string."""
+        places = (at for stop in self.stop if (at := text.find(stop)) >= 0)
+        return text[: min(places, default=len(text))]
 
     def _settled(self) -> list[Placed]:
         return self.placed + (self.hole.settled() if self.hole is not None else [])
@@ -141,10 +146,15 @@ def what_follows(suffix: str) -> str:
     while at >= 0:
         end = suffix.find("\n", at + 1)
         line = suffix[at + 1 : end if end >= 0 else len(suffix)].rstrip()
-        if sum(map(str.isalnum, line)) >= TELLING:
+        if says_something(line):
             return suffix[: at + 1] + line
         at = end
     return ""
+
+
+def says_something(line: str) -> bool:
+    """Whether ``line`` stands nowhere by chance, as a bracket does."""
+    return sum(map(str.isalnum, line)) >= TELLING
 
 
 def _cut(tokens: Sequence[Token], length: int) -> tuple[Token, ...]:

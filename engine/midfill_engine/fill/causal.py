@@ -10,7 +10,7 @@ each place where it may be refused: TiDAR, arXiv 2511.08923).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 
 from torch import Tensor
@@ -52,6 +52,31 @@ class Verified:
     whole: bool
 
 
+@dataclass(slots=True)
+class Trail:
+    """What the causal rows said where each token of a middle was written, and behind the last.
+
+    Attributes
+    ----------
+    rows
+        ``(hidden,)`` each: the row that predicted the token.
+    ends
+        How probable the end was in the token's stead.
+    """
+
+    rows: list[Tensor] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
+
+    def add(self, hidden: Tensor, ends: Sequence[float]) -> None:
+        """Keep rows of ``hidden``, which the next forward may overwrite, as many as ``ends``."""
+        self.rows.extend(hidden[: len(ends)].clone())
+        self.ends.extend(ends)
+
+    def front(self, length: int) -> Trail:
+        """The first ``length`` of it."""
+        return Trail(self.rows[:length], self.ends[:length])
+
+
 def verify(stats: RowStats, draft: Sequence[int], tolerance: float = 1.0) -> Verified:
     """Compare ``draft`` with ``stats`` of the row before it and of its own rows.
 
@@ -85,6 +110,7 @@ def causal(
     tolerance: float = 1.0,
     width: int = 0,
     allow_empty: bool = True,
+    trail: Trail | None = None,
 ) -> Steps[FinishReason]:
     """Write what the causal rows say, from left to right.
 
@@ -102,6 +128,8 @@ def causal(
         See `decode.table.Verify`.
     width
         Masks of the block that drafts; 0 drafts nothing and writes one token a forward.
+    trail
+        Takes what the rows say.
 
     Raises
     ------
@@ -122,6 +150,7 @@ def causal(
         else:
             stats = run.first_stats(read, allow_empty=allow_empty, asked=draft)
         said = verify(stats, draft, tolerance)
+        _note(trail, hidden, stats.end[: len(said.agreed) + 1])
         run.drop(len(draft) - len(said.agreed))
         canvas.write(zip(said.agreed, stats.end, strict=False))
         stopped = canvas.reached_stop()
@@ -158,6 +187,11 @@ def causal(
             return "deadline"
         causal_rows = [said.follower.token, *draft]
         hidden = yield from run.step(causal_rows, block, [1 + place for place in places], branch)
+
+
+def _note(trail: Trail | None, hidden: Tensor, ends: Sequence[float]) -> None:
+    if trail is not None:
+        trail.add(hidden, ends)
 
 
 def repeated(written: Sequence[int], place: Sequence[int]) -> list[int]:

@@ -28,16 +28,21 @@ class Ending:
     early
         Whether it can be decided before the middle ends by itself. Not where tokens are drawn: a
         drawn token may be improbable, and what follows it as good as anything.
+    least
+        Below this logarithm of a probability nobody wants it any more.
     place
         How many tokens that middle has; ``None`` before the first line's end.
+    count
+        How many tokens it has taken.
     """
 
     early: bool = True
+    least: float = -math.inf
     place: int | None = None
+    count: int = 0
     _closed: bool = False
     _score: float = -math.inf
     _written: float = 0.0
-    _count: int = 0
     _open: int = 0
     _last: str = ""
     _newline: bool = False
@@ -52,9 +57,9 @@ class Ending:
             closed = not self._open and self._last not in _GOES_ON
             score = self._written + _log(end)
             if (closed, score) > (self._closed, self._score):
-                self._closed, self._score, self.place = closed, score, self._count
+                self._closed, self._score, self.place = closed, score, self.count
         self._written += _log(probability)
-        self._count += 1
+        self.count += 1
         for character in text:
             if character in "([{":
                 self._open += 1
@@ -66,7 +71,12 @@ class Ending:
 
     @property
     def decided(self) -> bool:
-        """Whether whatever else is written makes a far less probable middle: each token costs."""
+        """Whether whatever else is written makes a far less probable middle: each token costs.
+
+        Or one that nobody wants.
+        """
+        if self._written < self.least:
+            return True
         return self.early and self._closed and self._written + MARGIN < self._score
 
 

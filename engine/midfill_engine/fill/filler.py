@@ -31,14 +31,16 @@ from midfill_engine.device.cores import Threads
 from midfill_engine.device.memory import release_freed, release_program
 from midfill_engine.errors import OutOfMemory
 from midfill_engine.fill.agreement import Agreement
+from midfill_engine.fill.around import Around
 from midfill_engine.fill.canvas import Canvas, stops_of
-from midfill_engine.fill.causal import FAR_BACK, causal, verify
+from midfill_engine.fill.causal import FAR_BACK, Trail, causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise, end_with_a_line
 from midfill_engine.fill.ending import Ending
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
 from midfill_engine.fill.run import Run, Sampler
+from midfill_engine.fill.search import Search
 from midfill_engine.fill.steps import Halted, Rounds, Steps, Task, alone, together
 from midfill_engine.layout import in_place
 from midfill_engine.layout.suffix_first import place
@@ -305,7 +307,15 @@ class Filler:
         work.prefilled = time.perf_counter()
 
         def decode(run: Run, canvas: Canvas, rows: Tensor, draft: list[int]) -> Steps[FinishReason]:
-            reason = yield from self._decode(work, run, canvas, rows=rows, draft=draft, spec=spec)
+            trail = Trail()
+            reason = yield from self._decode(
+                work, run, canvas, rows=rows, draft=draft, spec=spec, trail=trail
+            )
+            tokens = _searched(work, run, reason)
+            if tokens and canvas.placed:
+                around = Around(request.prefix, request.suffix)
+                search = Search(run, canvas, spec, placement.ids, work.before, work.width, around)
+                reason = yield from search.improve(trail, reason, tokens)
             if reason == "length" and not isinstance(work.strategy, Verify):
                 reason = yield from end_with_a_line(run, canvas, work.prompt)
             return reason
@@ -444,6 +454,7 @@ class Filler:
         rows: Tensor,
         draft: list[int],
         spec: DiffusionSpec,
+        trail: Trail,
     ) -> Steps[FinishReason]:
         strategy, empty = work.strategy, work.request.allow_empty
         if isinstance(strategy, Verify):
@@ -459,6 +470,7 @@ class Filler:
                 tolerance=strategy.tolerance,
                 width=work.width,
                 allow_empty=empty,
+                trail=trail if strategy.search else None,
             )
         if draft:
             agreed = verify(run.stats(rows), draft).agreed
@@ -524,6 +536,14 @@ def with_windows(decoder: Decoder) -> Decoder:
     from midfill_engine.models.windows import WindowDecoder  # noqa: PLC0415
 
     return WindowDecoder.of(decoder)
+
+
+def _searched(work: _Work, run: Run, reason: FinishReason) -> int:
+    """How many tokens other ways than the one just decoded may have."""
+    strategy = work.strategy
+    if isinstance(strategy, Verify) and not run.sampler.temperature and reason in ("end", "stop"):
+        return strategy.search
+    return 0
 
 
 def typed_since(before: str, prefix: str) -> str | None:

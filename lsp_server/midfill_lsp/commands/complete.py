@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console
 
-from midfill_engine.wire import STRATEGIES, FillRequest, MidfillError, Silence
+from midfill_engine.wire import DEFAULT_STRATEGY, STRATEGIES, FillRequest, MidfillError, Silence
 from midfill_lsp.commands import connection, picture
 from midfill_lsp.commands.languages import language_of
 from midfill_lsp.context import privacy, window
@@ -184,7 +184,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--line", type=_positive, required=True, metavar="N", help="from 1")
     parser.add_argument("--column", type=_positive, required=True, metavar="N", help="from 1")
     parser.add_argument("--json", action="store_true", help="all candidates, tokens and figures")
-    parser.add_argument("--strategy", choices=STRATEGIES, default="balanced", help="(%(default)s)")
+    parser.add_argument(
+        "--strategy", choices=STRATEGIES, default=DEFAULT_STRATEGY, help="(%(default)s)"
+    )
     parser.add_argument("--budget-ms", type=_positive, metavar="N", help="then the best so far")
     parser.add_argument("--max-tokens", type=_positive, default=96, metavar="N", help="(96)")
     parser.add_argument("--candidates", type=_positive, default=1, metavar="N", help="(1)")

@@ -21,7 +21,15 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from midfill_engine.wire import STRATEGIES, Draft, Fill, FillRequest, MidfillError, Token
+from midfill_engine.wire import (
+    GROWING_STRATEGY,
+    STRATEGIES,
+    Draft,
+    Fill,
+    FillRequest,
+    MidfillError,
+    Token,
+)
 from midfill_lsp.backend.base import EngineUnavailable
 from midfill_lsp.commands import connection, demo_cases, picture
 from midfill_lsp.context import window
@@ -265,5 +273,7 @@ def _parser() -> argparse.ArgumentParser:
         "each file was taken out; it is shown at the end for comparison. Uses the engine that "
         "runs, or one of its own that ends with the demo.",
     )
-    parser.add_argument("--strategy", choices=STRATEGIES, default="balanced", help="(%(default)s)")
+    parser.add_argument(
+        "--strategy", choices=STRATEGIES, default=GROWING_STRATEGY, help="(%(default)s)"
+    )
     return parser

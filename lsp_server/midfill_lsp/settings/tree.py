@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+from midfill_engine.wire import DEFAULT_STRATEGY
+
 #: How a project's file may change a field: flags can only become false, numbers only smaller,
 #: lists only longer, maps only gain ``false`` entries.
 Narrowing = Literal["off", "lower", "extend"]
@@ -163,7 +165,10 @@ class LspSettings:
         3, "Alternatives when a suggestion was asked for.", narrow="lower", low=1, high=8
     )
     strategy: Literal["quality", "balanced", "fast", "autoregressive", "self-speculative"] = (
-        setting("balanced", "How the middle is decoded.")
+        setting(
+            DEFAULT_STRATEGY,
+            "How the middle is decoded; what searches (`quality`) does not on battery.",
+        )
     )
     speculate: bool = setting(
         True,

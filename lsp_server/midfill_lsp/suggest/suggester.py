@@ -15,7 +15,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
-from midfill_engine.wire import Fill, FillRequest, MidfillError, Silence
+from midfill_engine.wire import (
+    DEFAULT_STRATEGY,
+    GROWING_STRATEGY,
+    Fill,
+    FillRequest,
+    MidfillError,
+    Silence,
+)
 from midfill_lsp.backend.base import EngineUnavailable
 from midfill_lsp.documents import Ask
 from midfill_lsp.suggest import newlines
@@ -151,6 +158,12 @@ class Suggester:
     def busy(self) -> bool:
         """Whether somebody waits for the backend."""
         return self._running > 0
+
+    def _strategy(self) -> str:
+        """How middles are decoded now: no search on battery, where forwards cost charge."""
+        strategy = self._settings().strategy
+        saves = strategy == DEFAULT_STRATEGY and self._on_battery()
+        return GROWING_STRATEGY if saves else strategy
 
     @property
     def paused_on_battery(self) -> bool:
@@ -325,6 +338,7 @@ class Suggester:
             _request(live, newlines.plain(window), document.session, settings),
             draft=newlines.lf(draft),
             single_line=not settings.multiline or surroundings.single_line(window),
+            strategy=self._strategy(),
         )
         trace = self.traces.begin(live.ask, request, ahead=live.ahead)
 
@@ -401,7 +415,6 @@ def _request(live: Live, window: ContextWindow, session: str, settings: LspSetti
         budget_ms=settings.explicit_budget_ms if explicit or live.ahead else settings.budget_ms,
         max_tokens=settings.max_tokens,
         candidates=settings.candidates if explicit else 1,
-        strategy=settings.strategy,
         # Who asks explicitly expects something.
         allow_empty=not explicit,
         speculative=live.ahead,

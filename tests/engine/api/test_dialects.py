@@ -259,6 +259,13 @@ class TestLlamaCpp:
         assert parts[-1]["timings"]["predicted_n"] == 3
 
 
+@pytest.mark.parametrize(("path", "body"), [("/v1/completions", {"prompt": "x"}), ("/infill", VIM)])
+async def test_what_is_streamed_is_not_searched_since_it_has_to_stay(http, filler, path, body):
+    await post(http, path, body)
+    await events(http, path, {**body, "stream": True})
+    assert [asked.strategy for asked in filler.requests] == ["quality", "balanced"]
+
+
 async def test_health_is_plain_and_open(http):
     async with http.get("/health") as answer:
         health = await answer.json()

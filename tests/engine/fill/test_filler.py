@@ -56,7 +56,7 @@ def test_every_strategy_answers_within_its_length(filler, strategy):
 
 
 @pytest.mark.usefixtures("masks_everywhere")
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", sorted({*STRATEGIES} - {"quality"}))  # it finds others
 def test_what_finds_no_end_ends_with_a_line(filler, monkeypatch, strategy):
     encode = filler._tokenizer.encode
     bias = filler._bias.clone()

@@ -1,0 +1,80 @@
+"""How well a middle fits between what stands before and behind it.
+
+Owns what counts as a fault, in characters: brackets in strings and comments count like any, which
+is the same for all middles of one place, but for those that they write themselves.
+"""
+
+from __future__ import annotations
+
+from midfill_engine.fill.canvas import says_something
+
+#: Characters on each side of the middle that are looked at.
+WINDOW = 4000
+_OPENERS = {")": "(", "]": "[", "}": "{"}
+
+
+class Around:
+    """What ``prefix`` has opened, ``suffix`` closes, and its first line.
+
+    Of a side that is longer than `WINDOW`, the part beyond may pair with anything.
+    """
+
+    def __init__(self, prefix: str, suffix: str) -> None:
+        self._opened: list[str] = []
+        _pair(prefix[-WINDOW:], self._opened)
+        self._closed, _ = _pair(suffix[:WINDOW], [])
+        self._begins, self._ends = len(prefix) <= WINDOW, len(suffix) <= WINDOW
+        lines = (line.strip() for line in suffix[:WINDOW].split("\n"))
+        self._follows = next((line for line in lines if says_something(line)), "")
+
+    def faults(self, middle: str) -> int:
+        """How many brackets find no partner, and one if the line that follows is there twice."""
+        echoes = bool(self._follows) and middle.rstrip().endswith(self._follows)
+        return self.unpaired(middle) + echoes
+
+    def unpaired(self, middle: str) -> int:
+        """How many brackets in and around ``middle`` find no partner.
+
+        Those of the prefix or of the suffix that find none whatever stands between do not count.
+        """
+        opened = self._opened[:]
+        alone, passed = _pair(middle, opened)
+        count = len(alone) + passed
+        closed = iter(self._closed)
+        for closer in closed:
+            if not opened:
+                return count + (1 + len(list(closed))) * self._begins
+            skipped = _close(closer, opened)
+            count += 1 if skipped is None else skipped
+        return count + len(opened) * self._ends
+
+
+def _pair(text: str, opened: list[str]) -> tuple[list[str], int]:
+    """Move ``text``'s brackets to and from ``opened``.
+
+    Returns
+    -------
+    tuple
+        Its closers that found no partner there, and how many openers they passed over.
+    """
+    alone, passed = [], 0
+    for character in text:
+        if character in "([{":
+            opened.append(character)
+        elif character in _OPENERS:
+            skipped = _close(character, opened)
+            if skipped is None:
+                alone.append(character)
+            else:
+                passed += skipped
+    return alone, passed
+
+
+def _close(closer: str, opened: list[str]) -> int | None:
+    """Take the partner of ``closer`` from ``opened``; how many behind it go with it, unpaired."""
+    opener = _OPENERS[closer]
+    for skipped, other in enumerate(reversed(opened)):
+        if other == opener:
+            del opened[len(opened) - skipped - 1 :]
+            return skipped
+    return None

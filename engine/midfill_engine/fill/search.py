@@ -1,0 +1,227 @@
+"""The most probable middle, looked for beside the greedy one.
+
+Greedy decoding takes the most probable token each time, and so misses a middle that begins less
+probably and goes on more surely. Other ways branch off where another token is probable enough that
+what follows it could make up for it; the most promising is followed first, and given up once it
+cannot win any more. Where a middle is sure there are none, and nothing is computed. (Uniform-cost
+search with the best complete hypothesis as bound: Stahlberg and Byrne, arXiv 1908.10090.)
+
+Owns which other ways are followed, and which middle wins. What it finds does not depend on what
+forwards cost, but for the deadline.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
+
+import torch
+
+from midfill_engine.fill.around import Around
+from midfill_engine.fill.canvas import Canvas
+from midfill_engine.fill.causal import Trail, causal
+from midfill_engine.fill.ending import Ending
+from midfill_engine.fill.run import Run
+from midfill_engine.fill.steps import Halted, Steps
+from midfill_engine.hole import Placed
+from midfill_engine.models.family import DiffusionSpec
+from midfill_engine.wire import FinishReason
+
+#: Other tokens of a row that are looked at.
+OTHERS = 3
+#: Scores are logarithms of probabilities over this power of the length, the end included: the sum
+#: alone prefers what is short (Wu et al., arXiv 1609.08144). Chosen on held-out cuts, as the next.
+LENGTH = 0.6
+#: What a fault costs a score (`fill.around`).
+FAULT = 1.0
+#: As how many tokens one other way counts at least: each takes a forward.
+LEAST = 4
+#: Tokens of a middle that draft what may follow another token in it.
+REDRAFTED = 16
+
+
+class Found(NamedTuple):
+    """A middle that was decoded, and its score. One without an end, or blank, loses to any other.
+
+    Attributes
+    ----------
+    written
+        Tokens that had to be decoded, of which some may have been cut back.
+    """
+
+    placed: list[Placed]
+    trail: Trail
+    reason: FinishReason
+    ended: bool
+    score: float
+    written: int
+
+
+class Way(NamedTuple):
+    """Another token at a place of a middle; ``hope`` is the score if all behind it were certain."""
+
+    hope: float
+    middle: Found
+    place: int
+    other: Placed
+
+
+@dataclass(slots=True)
+class Search:
+    """A search for one gap.
+
+    Attributes
+    ----------
+    prompt
+        Token ids of the context.
+    before
+        The last tokens of the prefix.
+    width
+        Masks that draft.
+    """
+
+    run: Run
+    canvas: Canvas
+    spec: DiffusionSpec
+    prompt: list[int]
+    before: list[int]
+    width: int
+    around: Around
+    _ways: list[tuple[float, int, Way]] = field(default_factory=list, init=False)
+    _order: count[int] = field(default_factory=count, init=False)
+
+    def improve(self, trail: Trail, reason: FinishReason, tokens: int) -> Steps[FinishReason]:
+        """Put on the canvas, which holds the greedy middle, the best that is found.
+
+        Parameters
+        ----------
+        tokens
+            How many tokens other ways may have, all of them together.
+
+        Raises
+        ------
+        Halted
+            Stopped. Out of time, it is the best so far.
+        """
+        first = self._found(self.canvas, trail, reason)
+        best = self._see(first, first, 0)
+        while tokens > 0 and self._ways and -self._ways[0][0] > best.score:
+            way = heapq.heappop(self._ways)[-1]
+            try:
+                new = yield from self._follow(way, best.score, tokens)
+            except Halted as halt:
+                if halt.reason != "deadline":
+                    raise
+                break
+            tokens -= max(new.written - way.place, LEAST)
+            best = self._see(new, best, way.place + 1)
+        self.canvas.placed, self.canvas.ended = best.placed, best.ended
+        return best.reason
+
+    def _see(self, new: Found, best: Found, start: int) -> Found:
+        """The best of ``best``, ``new`` and what ends before it; takes note of other ways off it.
+
+        Of ``new`` the first ``start`` tokens have been seen.
+        """
+        better = self._shorter(new, max(best, new, key=lambda found: found.score), start)
+        if better is not best or new is best:  # ways off one that has lost seldom win
+            for way in self._others(new, better.score, start):
+                heapq.heappush(self._ways, (-way.hope, next(self._order), way))
+        return better
+
+    def _follow(self, way: Way, least: float, most: int) -> Steps[Found]:
+        """Decode ``way`` greedily, up to ``most`` tokens, until it is below ``least`` or ends."""
+        run, place = self.run, way.place
+        tokens = [placed.token for placed in way.middle.placed]
+        room = min(self.canvas.max_tokens, place + most)
+        ids = [*self.prompt, *tokens[:place], way.other.token]
+        draft = tokens[place + 1 :][: max(0, min(room - place - 2, REDRAFTED))]
+        start = run.cache.keep(ids)
+        rows, masks = [*ids[start:], *draft], [self.spec.mask_id] * self.width
+        if run.last_chance(len(rows) + len(masks)):
+            raise Halted("deadline")
+        hidden = yield from run.step(rows, masks)
+        trail = way.middle.trail.front(place + 1)
+        ending = Ending(least=least * divisor(len(tokens)))
+        canvas = Canvas(self.canvas.tokenizer, room, self.canvas.stop, ending=ending)
+        canvas.write(zip([*way.middle.placed[:place], way.other], trail.ends, strict=True))
+        reason = yield from causal(
+            run,
+            canvas,
+            hidden[len(ids) - 1 - start :],
+            draft,
+            self.spec,
+            before=self.before,
+            width=self.width,
+            trail=trail,
+        )
+        return self._found(canvas, trail, reason)
+
+    def _found(self, canvas: Canvas, trail: Trail, reason: FinishReason) -> Found:
+        """What stands on ``canvas``, decoded to its end for ``reason``."""
+        placed = list(canvas.placed)
+        total = sum(_log(one.confidence) for one in placed)
+        if canvas.ended:
+            total += _log(trail.ends[len(placed)])
+        score = -math.inf if reason == "length" else self._score(placed, total)
+        return Found(placed, trail, reason, canvas.ended, score, canvas.ending.count)
+
+    def _score(self, placed: list[Placed], total: float) -> float:
+        text = self.canvas.cut(self.canvas.tokenizer.decode(one.token for one in placed))
+        if not text.strip():
+            return -math.inf
+        return total / divisor(len(placed)) - FAULT * self.around.faults(text)
+
+    def _shorter(self, found: Found, best: Found, start: int) -> Found:
+        """``best``, or a better one that ends before ``found`` does, behind its first ``start``."""
+        total = 0.0
+        for n, placed in enumerate(found.placed):
+            with_end = total + _log(found.trail.ends[n])
+            total += _log(placed.confidence)
+            if n < start or with_end / divisor(n) <= best.score:
+                continue
+            score = self._score(found.placed[:n], with_end)
+            if score > best.score:
+                best = Found(found.placed[:n], found.trail.front(n + 1), "end", True, score, n)
+        return best
+
+    def _others(self, found: Found, least: float, start: int) -> list[Way]:
+        """Ways off ``found`` behind its first ``start`` tokens that could be above ``least``."""
+        by, total = divisor(len(found.placed)), 0.0
+        places: list[tuple[int, float]] = []
+        for n in range(min(len(found.trail.rows), len(found.placed) + 1)):
+            said = found.placed[n].confidence if n < len(found.placed) else found.trail.ends[n]
+            if n >= start and (total + _log(1 - said)) / by > least:
+                places.append((n, total))
+            total += _log(said)
+        if not places:
+            return []
+        end = self.run.sampler.end
+        logits = self.run.decoder.logits(torch.stack([found.trail.rows[n] for n, _ in places]))
+        logits = logits + self.run.sampler.bias
+        if places[0][0] == 0 and not found.trail.ends[0]:
+            logits[0, end] = -torch.inf  # it was forbidden
+        top = logits.topk(OTHERS + 2)
+        logarithms = top.values - logits.logsumexp(-1, keepdim=True)
+        table = torch.stack((top.indices.double(), logarithms.double()), -1).tolist()
+        ways = []
+        for (n, before), row in zip(places, table, strict=True):
+            written = found.placed[n].token if n < len(found.placed) else end
+            for token, logarithm in row:
+                hope = (before + logarithm) / by
+                if token not in (written, end) and hope > least:
+                    other = Placed(int(token), math.exp(logarithm))
+                    ways.append(Way(hope, found, n, other))
+        return ways
+
+
+def divisor(tokens: int) -> float:
+    """By what the logarithm of a middle's probability is divided, for its length."""
+    return float((tokens + 1) ** LENGTH)
+
+
+def _log(probability: float) -> float:
+    return math.log(max(probability, 1e-12))
