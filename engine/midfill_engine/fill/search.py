@@ -35,6 +35,8 @@ OTHERS = 3
 #: Scores are logarithms of probabilities over this power of the length, the end included: the sum
 #: alone prefers what is short (Wu et al., arXiv 1609.08144). Chosen on held-out cuts, as the next.
 LENGTH = 0.6
+#: Tokens of the longest greedy middle that is worth it: longer ones seldom became any better.
+LONGEST = 24
 #: What a fault costs a score (`fill.around`).
 FAULT = 1.0
 #: As how many tokens one other way counts at least: each takes a forward.
@@ -106,6 +108,8 @@ class Search:
         Halted
             Stopped. Out of time, it is the best so far.
         """
+        if len(self.canvas.placed) > LONGEST:
+            return reason
         first = self._found(self.canvas, trail, reason)
         best = self._see(first, first, 0)
         while tokens > 0 and self._ways and -self._ways[0][0] > best.score:

@@ -30,7 +30,7 @@ WIDTH, LIMIT = 8, 30
 def model(tiny_path) -> Model:
     """One whose middles end after some tokens."""
     model = Model(tiny_path)
-    model.bias[model.spec.eom_id] += 5
+    model.bias[model.spec.eom_id] += 6
     return model
 
 
@@ -220,3 +220,11 @@ def test_what_is_drawn_or_at_its_limit_is_not_searched(filler, fields):
 
     searched, greedy = answer("quality"), answer("balanced")
     assert (searched.text, searched.nfe) == (greedy.text, greedy.nfe)
+
+
+def test_a_long_middle_is_left_as_it_is(model, monkeypatch):
+    gap = ended(model)
+    monkeypatch.setattr("midfill_engine.fill.search.LONGEST", len(gap.greedy) - 1)
+    before = gap.run.nfe
+    assert gap.search("end", 60) == "end"
+    assert (gap.tokens, gap.run.nfe) == (gap.greedy, before)
