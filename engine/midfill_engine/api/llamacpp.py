@@ -16,11 +16,9 @@ from aiohttp import web
 
 from midfill_engine.api.fields import Fields, InvalidField, cache_session, read_object
 from midfill_engine.api.problems import json_response
-from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond
+from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond, strategy_for
 from midfill_engine.service.engine import Engine
 from midfill_engine.wire import (
-    DEFAULT_STRATEGY,
-    GROWING_STRATEGY,
     MAX_CANDIDATES,
     MAX_TOKENS_LIMIT,
     Fill,
@@ -143,7 +141,7 @@ def decode(fields: Fields, slot: int, session: str) -> Asked:
         temperature=fields.number("temperature", 0, 5, 0),
         seed=_seed(fields),
         stop=fields.stop(),
-        strategy=GROWING_STRATEGY if stream else DEFAULT_STRATEGY,
+        strategy=strategy_for(stream=stream),
         speculative=warm_up,
     )
     return Asked(fill, slot, warm_up, stream, fields.strings("response_fields"))

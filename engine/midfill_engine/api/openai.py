@@ -19,12 +19,10 @@ from aiohttp import web
 
 from midfill_engine.api.fields import Fields, InvalidField, cache_session, read_object
 from midfill_engine.api.problems import json_response
-from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond
+from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond, strategy_for
 from midfill_engine.api.templates import Parts, taken_apart
 from midfill_engine.service.engine import Engine
 from midfill_engine.wire import (
-    DEFAULT_STRATEGY,
-    GROWING_STRATEGY,
     MAX_CANDIDATES,
     MAX_TOKENS_LIMIT,
     Fill,
@@ -134,7 +132,7 @@ def decode(fields: Fields, shape: Shape, session: str) -> Asked:
         temperature=fields.number("temperature", 0, 2, 0),
         seed=fields.integer("random_seed" if shape == "fim" else "seed", 0, 2**53, 0),
         stop=fields.stop(),
-        strategy=GROWING_STRATEGY if stream else DEFAULT_STRATEGY,
+        strategy=strategy_for(stream=stream),
     )
     return Asked(
         fill=fill,

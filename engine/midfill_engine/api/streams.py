@@ -15,7 +15,7 @@ from aiohttp import web
 
 from midfill_engine.api.problems import explain, form_of
 from midfill_engine.fill.canvas import stops_of
-from midfill_engine.wire import Draft, FillRequest, Middle
+from midfill_engine.wire import DEFAULT_STRATEGY, GROWING_STRATEGY, Draft, FillRequest, Middle
 
 EVENT_STREAM = "text/event-stream"
 JSON_LINES = "application/x-ndjson"
@@ -56,6 +56,11 @@ def event(data: Any) -> bytes:
 def line(data: Any) -> bytes:
     """One line of JSON."""
     return orjson.dumps(data) + b"\n"
+
+
+def strategy_for(*, stream: bool) -> str:
+    """How a middle is decoded where the client names nothing: what is sent early has to stay."""
+    return GROWING_STRATEGY if stream else DEFAULT_STRATEGY
 
 
 class SteadyText:

@@ -6,11 +6,14 @@ is the same for all middles of one place, but for those that they write themselv
 
 from __future__ import annotations
 
+import re
+
 from midfill_engine.fill.canvas import says_something
 
 #: Characters on each side of the middle that are looked at.
 WINDOW = 4000
 _OPENERS = {")": "(", "]": "[", "}": "{"}
+_BRACKET = re.compile(r"[()\[\]{}]")
 
 
 class Around:
@@ -58,10 +61,10 @@ def _pair(text: str, opened: list[str]) -> tuple[list[str], int]:
         Its closers that found no partner there, and how many openers they passed over.
     """
     alone, passed = [], 0
-    for character in text:
-        if character in "([{":
+    for character in _BRACKET.findall(text):
+        if character not in _OPENERS:
             opened.append(character)
-        elif character in _OPENERS:
+        else:
             skipped = _close(character, opened)
             if skipped is None:
                 alone.append(character)

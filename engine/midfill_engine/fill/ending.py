@@ -55,10 +55,10 @@ class Ending:
         starts = text.lstrip(" \t").startswith(("\n", "\r"))
         if self._last and (starts or self._newline):
             closed = not self._open and self._last not in _GOES_ON
-            score = self._written + _log(end)
+            score = self._written + log(end)
             if (closed, score) > (self._closed, self._score):
                 self._closed, self._score, self.place = closed, score, self.count
-        self._written += _log(probability)
+        self._written += log(probability)
         self.count += 1
         for character in text:
             if character in "([{":
@@ -80,5 +80,6 @@ class Ending:
         return self.early and self._closed and self._written + MARGIN < self._score
 
 
-def _log(probability: float) -> float:
+def log(probability: float) -> float:
+    """The logarithm of ``probability``, of a very small one where it is zero."""
     return math.log(max(probability, 1e-12))

@@ -307,12 +307,12 @@ class Filler:
         work.prefilled = time.perf_counter()
 
         def decode(run: Run, canvas: Canvas, rows: Tensor, draft: list[int]) -> Steps[FinishReason]:
-            trail = Trail()
+            tokens = _searched(work.strategy, run)
+            trail = Trail() if tokens else None
             reason = yield from self._decode(
                 work, run, canvas, rows=rows, draft=draft, spec=spec, trail=trail
             )
-            tokens = _searched(work, run, reason)
-            if tokens and canvas.placed:
+            if trail and canvas.placed and reason in ("end", "stop"):
                 around = Around(request.prefix, request.suffix)
                 search = Search(run, canvas, spec, placement.ids, work.before, work.width, around)
                 reason = yield from search.improve(trail, reason, tokens)
@@ -454,7 +454,7 @@ class Filler:
         rows: Tensor,
         draft: list[int],
         spec: DiffusionSpec,
-        trail: Trail,
+        trail: Trail | None,
     ) -> Steps[FinishReason]:
         strategy, empty = work.strategy, work.request.allow_empty
         if isinstance(strategy, Verify):
@@ -470,7 +470,7 @@ class Filler:
                 tolerance=strategy.tolerance,
                 width=work.width,
                 allow_empty=empty,
-                trail=trail if strategy.search else None,
+                trail=trail,
             )
         if draft:
             agreed = verify(run.stats(rows), draft).agreed
@@ -538,10 +538,9 @@ def with_windows(decoder: Decoder) -> Decoder:
     return WindowDecoder.of(decoder)
 
 
-def _searched(work: _Work, run: Run, reason: FinishReason) -> int:
-    """How many tokens other ways than the one just decoded may have."""
-    strategy = work.strategy
-    if isinstance(strategy, Verify) and not run.sampler.temperature and reason in ("end", "stop"):
+def _searched(strategy: DecodeStrategy | Verify, run: Run) -> int:
+    """How many tokens other ways than the greedy one may have; what is drawn is not searched."""
+    if isinstance(strategy, Verify) and not run.sampler.temperature:
         return strategy.search
     return 0
 

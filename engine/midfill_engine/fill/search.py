@@ -23,7 +23,7 @@ import torch
 from midfill_engine.fill.around import Around
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.causal import Trail, causal
-from midfill_engine.fill.ending import Ending
+from midfill_engine.fill.ending import Ending, log
 from midfill_engine.fill.run import Run
 from midfill_engine.fill.steps import Halted, Steps
 from midfill_engine.hole import Placed
@@ -167,9 +167,9 @@ class Search:
     def _found(self, canvas: Canvas, trail: Trail, reason: FinishReason) -> Found:
         """What stands on ``canvas``, decoded to its end for ``reason``."""
         placed = list(canvas.placed)
-        total = sum(_log(one.confidence) for one in placed)
+        total = sum(log(one.confidence) for one in placed)
         if canvas.ended:
-            total += _log(trail.ends[len(placed)])
+            total += log(trail.ends[len(placed)])
         score = -math.inf if reason == "length" else self._score(placed, total)
         return Found(placed, trail, reason, canvas.ended, score, canvas.ending.count)
 
@@ -183,13 +183,15 @@ class Search:
         """``best``, or a better one that ends before ``found`` does, behind its first ``start``."""
         total = 0.0
         for n, placed in enumerate(found.placed):
-            with_end = total + _log(found.trail.ends[n])
-            total += _log(placed.confidence)
+            with_end = total + log(found.trail.ends[n])
+            total += log(placed.confidence)
             if n < start or with_end / divisor(n) <= best.score:
                 continue
             score = self._score(found.placed[:n], with_end)
             if score > best.score:
-                best = Found(found.placed[:n], found.trail.front(n + 1), "end", True, score, n)
+                best = found._replace(
+                    placed=found.placed[:n], reason="end", ended=True, score=score
+                )
         return best
 
     def _others(self, found: Found, least: float, start: int) -> list[Way]:
@@ -198,9 +200,9 @@ class Search:
         places: list[tuple[int, float]] = []
         for n in range(min(len(found.trail.rows), len(found.placed) + 1)):
             said = found.placed[n].confidence if n < len(found.placed) else found.trail.ends[n]
-            if n >= start and (total + _log(1 - said)) / by > least:
+            if n >= start and (total + log(1 - said)) / by > least:
                 places.append((n, total))
-            total += _log(said)
+            total += log(said)
         if not places:
             return []
         end = self.run.sampler.end
@@ -225,7 +227,3 @@ class Search:
 def divisor(tokens: int) -> float:
     """By what the logarithm of a middle's probability is divided, for its length."""
     return float((tokens + 1) ** LENGTH)
-
-
-def _log(probability: float) -> float:
-    return math.log(max(probability, 1e-12))
