@@ -15,6 +15,7 @@ STEPS = {
     "adapt": "fit a checkpoint to your own code, in one command",
     "convert": "an autoregressive checkpoint to a block-diffusion one, not yet trained",
     "corpus": "packages and folders to training text",
+    "answers": "what a checkpoint answers to cuts of a corpus, for `run` to learn from",
     "run": "train a checkpoint on a corpus",
     "export": "a checkpoint in another precision",
     "eval": "measure a checkpoint on held-out code",

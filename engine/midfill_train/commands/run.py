@@ -17,6 +17,7 @@ from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.noise import MIN_WIDTH
 from midfill_train.data.pack import BLOCK, MAX_CONTEXT, MAX_MIDDLE
 from midfill_train.learn.loop import Run
+from midfill_train.learn.risk import RISK
 from midfill_train.learn.schedule import Schedule
 from midfill_train.learn.start import Adapters, Feed, start
 from midfill_train.learn.workers import Workers
@@ -44,10 +45,11 @@ def main(argv: Sequence[str]) -> int:
             seconds=args.minutes * 60,
             steps=args.steps,
             chunk=args.chunk,
+            risk=args.risk,
             log_every=args.log_every,
             save_at=tuple(args.save_at),
         ),
-        Feed(args.rows, args.length, args.loaders, args.seed),
+        Feed(args.rows, args.length, args.loaders, args.seed, tuple(args.answers)),
         workers,
         adapters=Adapters(args.rank, args.alpha or 2 * args.rank, args.further)
         if args.rank
@@ -111,6 +113,14 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder that `midfill train corpus` wrote: its train part",
     )
+    add(
+        "--answers",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="folders that `midfill train answers` wrote: the better of its answers are preferred",
+    )
+    add("--risk", type=float, default=RISK, help="weight of what its answers cost, beside the loss")
     add("--out", required=True, type=Path, help="folder for the exports")
     add("--minutes", type=float, default=0.0, help="end after so many minutes")
     add("--steps", type=int, default=0, help="end after so many steps")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from midfill_engine.models.locate import base_of
 from midfill_train.corpus.store import Corpus, Document
 from midfill_train.data import layout
+from midfill_train.data.answered import Store
 from midfill_train.data.cuts import Cut, cut, draw_habit
 from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.rows import Rows, build
@@ -37,6 +38,8 @@ LANGUAGE_SHARES = {
     "java": 0.07,
 }
 PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
+#: Of the cuts, where there are answered ones.
+ANSWERED_SHARE = 0.6
 MAX_CONTEXT, MAX_MIDDLE = 2300, 126
 #: Widest noisy block.
 BLOCK = 32
@@ -46,9 +49,18 @@ _TRIES = 6
 Batch = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A cut, its context and its middle as token ids."""
+
+    cut: Cut
+    context: list[int]
+    middle: list[int]
+
+
 @dataclass(slots=True)
 class Sampler:
-    """Draws cuts of a corpus as `Rows`."""
+    """Draws cuts of a corpus as `Rows`, and some of ``answered`` if there are any."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -56,6 +68,7 @@ class Sampler:
     block_size: int
     rng: random.Random
     shares: dict[str, float] = field(default_factory=lambda: dict(LANGUAGE_SHARES))
+    answered: Sequence[Store] = ()
     _by_language: dict[str, NDArray[np.int64]] = field(init=False)
     _chances: dict[str, NDArray[np.float64]] = field(init=False)
     _by_package: dict[str, list[int]] = field(init=False)
@@ -72,6 +85,9 @@ class Sampler:
 
     def __iter__(self) -> Iterator[Rows]:
         while True:
+            if self.answered and self.rng.random() < ANSWERED_SHARE:
+                yield self._answered()
+                continue
             rows = self._plain() if self.rng.random() < PLAIN_SHARE else self._cut()
             if rows is not None:
                 yield rows
@@ -83,7 +99,21 @@ class Sampler:
         at = np.searchsorted(chances, self.rng.random() * chances[-1], side="right")
         return self.corpus[int(self._by_language[name][at])]
 
+    def _answered(self) -> Rows:
+        """An answered cut: as any other, and its answers."""
+        one = self.rng.choice(self.rng.choices(self.answered, list(map(len, self.answered)))[0])
+        middle, answers = one.answers[0][:-1], list(zip(one.answers, one.costs, strict=True))
+        size = self.block_size
+        return build(self.rng, self.marks, one.context, middle, block_size=size, answers=answers)
+
     def _cut(self) -> Rows | None:
+        drawn = self.draw()
+        if drawn is None:
+            return None
+        return build(self.rng, self.marks, drawn.context, drawn.middle, block_size=self.block_size)
+
+    def draw(self) -> Drawn | None:
+        """One cut; ``None`` where a file has no place for one, or it is too long."""
         document, made = self._document_with(draw_habit(self.rng))
         if made is None:
             return None
@@ -99,7 +129,7 @@ class Sampler:
         middle = self.encode(made.middle)
         if len(context) > MAX_CONTEXT or len(middle) > MAX_MIDDLE:
             return None
-        return build(self.rng, self.marks, context, middle, block_size=self.block_size)
+        return Drawn(made, context, middle)
 
     def _document_with(self, habit: str) -> tuple[Document, Cut | None]:
         """A document that has a place for ``habit``, and the cut: the mixture stays as stated."""
@@ -153,8 +183,12 @@ class PackedBatches(IterableDataset[Batch]):
 
     Each batch holds int32 tensors ``(rows, length)``: ``ids``, ``labels``, ``position``,
     ``limit``, ``block``, ``teacher`` (a position of the same row), ``segment`` (the cut's number in
-    its row, -1 for padding), and float32
-    ``weight``.
+    its row, -1 for padding), and float32 ``weight`` and ``cost``.
+
+    Parameters
+    ----------
+    answers
+        Folders of answered cuts, of which some are mixed in.
     """
 
     def __init__(
@@ -166,8 +200,9 @@ class PackedBatches(IterableDataset[Batch]):
         rows: int,
         length: int,
         seed: int,
+        answers: Sequence[Path] = (),
     ) -> None:
-        self._corpus, self._checkpoint = corpus, checkpoint
+        self._corpus, self._checkpoint, self._answers = corpus, checkpoint, answers
         self._block_size, self._rows, self._length, self._seed = block_size, rows, length, seed
 
     def __iter__(self) -> Iterator[Batch]:
@@ -178,6 +213,7 @@ class PackedBatches(IterableDataset[Batch]):
             read_marks(self._checkpoint),
             self._block_size,
             random.Random(f"{self._seed}/{worker.id if worker else 0}"),
+            answered=[Store(folder) for folder in self._answers],
         )
         source = iter(sampler)
         while True:
@@ -191,7 +227,7 @@ def pack(source: Iterator[Rows], rows: int, length: int) -> Batch:
     """
     names = [f.name for f in fields(Rows)]
     arrays = {name: np.zeros((rows, length), np.int32) for name in names}
-    arrays["weight"] = np.zeros((rows, length), np.float32)
+    arrays |= {name: np.zeros((rows, length), np.float32) for name in ("weight", "cost")}
     segment, arrays["teacher"] = (np.full((rows, length), -1, np.int32) for _ in range(2))
     waiting: Rows | None = None
     for row in range(rows):

@@ -1,12 +1,14 @@
-"""One cut as positions: [clean | noisy blocks], with what each position sees and has to say.
+"""One cut as positions: [clean | noisy blocks | answers], what each position sees and has to say.
 
 Owns the arrays and the loss weights. Attention follows from them (`model.attention`): a clean row
-sees clean rows before it; a row of a noisy block sees its block and the clean rows before that.
+sees clean rows before it; a row of a noisy block sees its block and the clean rows before that; a
+row of an answer sees the context and what stands before it in the answer.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -39,12 +41,14 @@ class Rows:
     limit
         Clean rows at positions below it are seen.
     block
-        Zero for clean rows, else the number of the noisy block.
+        Zero for clean rows, above zero the number of a noisy block, below zero of an answer.
     weight
         Of the row's loss.
     teacher
         The clean row that predicts what a masked row has to say, knowing all before it; -1 for
         none.
+    cost
+        Of the answer that the row belongs to (`answers.cost`).
     """
 
     ids: NDArray[np.int32]
@@ -54,6 +58,7 @@ class Rows:
     block: NDArray[np.int32]
     weight: NDArray[np.float32]
     teacher: NDArray[np.int32]
+    cost: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,6 +72,7 @@ def build(
     *,
     block_size: int,
     ends: bool = True,
+    answers: Sequence[tuple[list[int], float]] = (),
 ) -> Rows:
     """Rows of one cut.
 
@@ -74,6 +80,8 @@ def build(
     ----------
     ends
         Whether the middle ends here; a piece of plain text does not.
+    answers
+        Token ids and costs of answers to be compared, the true one among them.
     """
     noisy = np.random.default_rng(rng.getrandbits(64))
     answer = [*middle, marks.eom] if ends else middle
@@ -91,6 +99,7 @@ def build(
             block_size=block_size,
         )
         parts.append(block)
+    parts += [_answer(context, *one, number) for number, one in enumerate(answers, 1)]
     return Rows(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Rows)))
 
 
@@ -108,8 +117,20 @@ def _clean(
         weight[size - 2] = CAUSAL_END
         weight[context - 1] = CAUSAL_FIRST  # an empty middle's end too: a blank must be sure
     position = np.arange(size, dtype=np.int32)
-    none = np.full(size, -1, np.int32)
-    return Rows(ids, labels, position, position + 1, np.zeros(size, np.int32), weight, none)
+    none, free = np.full(size, -1, np.int32), np.zeros(size, np.float32)
+    return Rows(ids, labels, position, position + 1, np.zeros(size, np.int32), weight, none, free)
+
+
+def _answer(context: list[int], answer: list[int], cost: float, number: int) -> Rows:
+    """Rows that say ``answer``; the first stands where the context's last row does."""
+    labels = np.array(answer, np.int32)
+    size, start = len(labels), len(context) - 1
+    ids = np.append(context[-1:], labels[:-1]).astype(np.int32)
+    position = np.arange(start, start + size, dtype=np.int32)
+    limit, block = np.full(size, start, np.int32), np.full(size, -number, np.int32)
+    none, weight = np.full(size, -1, np.int32), np.zeros(size, np.float32)
+    costs = np.full(size, cost, np.float32)
+    return Rows(ids, labels, position, limit, block, weight, none, costs)
 
 
 def _anchors(rng: random.Random, context: int, answer: int, *, ends: bool) -> list[int]:
@@ -145,9 +166,8 @@ def _block(
     number_of = np.full(width, number, np.int32)
     weight = _block_weight(state, width, tokens)
     teacher = np.where(state.masked & (at < len(piece)), context + start + at - 1, -1)
-    return Rows(
-        ids, labels, context + start + at, limit, number_of, weight, teacher.astype(np.int32)
-    )
+    position, free = context + start + at, np.zeros(width, np.float32)
+    return Rows(ids, labels, position, limit, number_of, weight, teacher.astype(np.int32), free)
 
 
 def _block_weight(state: noise.Noise, width: int, tokens: int) -> NDArray[np.float32]:

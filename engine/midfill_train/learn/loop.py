@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from midfill_engine.errors import CheckpointError, OutOfMemory
 from midfill_train.learn.loss import Losses, RowLoss, row_loss, weighted_loss
+from midfill_train.learn.risk import RISK, risk
 from midfill_train.learn.schedule import Schedule
 from midfill_train.learn.workers import Workers, flat_gradients
 from midfill_train.model.attention import build_mask
@@ -36,6 +37,8 @@ class Run:
         The run ends when either is over; zero means without limit.
     chunk
         Rows of logits at a time.
+    risk
+        Weight of what answers cost (`learn.risk`), where batches hold any.
     log_every, save_at
         Steps between log lines; shares of the run at which ``on_save`` is called.
     """
@@ -46,6 +49,7 @@ class Run:
     weight_decay: float = 0.02
     clip: float = 1.0
     chunk: int = 8192
+    risk: float = RISK
     log_every: int = 50
     save_at: tuple[float, ...] = (0.5,)
 
@@ -85,14 +89,14 @@ class Trainer:
         while (done := self.workers.agree(self._done())) < 1:
             batch = next(batches)
             try:
-                losses, norm = self._step(batch, done)
+                losses, cost, norm = self._step(batch, done)
             except torch.OutOfMemoryError as error:
                 rows, length = batch["ids"].shape
                 raise OutOfMemory(
                     f"The GPU has too little memory for {rows} rows of {length} positions.",
                     "Take fewer --rows or a shorter --length, or train adapters.",
                 ) from error
-            meter.add(losses, norm)
+            meter.add(losses, cost, norm)
             self.step += 1
             if self.step == _WARM_STEPS:
                 self._wait()
@@ -121,7 +125,7 @@ class Trainer:
         by_time = (time.monotonic() - self.began) / self.run.seconds if timed else 0.0
         return max(by_steps, by_time)
 
-    def _step(self, batch: Batch, done: float) -> tuple[Losses, Tensor]:
+    def _step(self, batch: Batch, done: float) -> tuple[Losses, Tensor, Tensor]:
         rate = self.run.schedule.rate(done)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -132,21 +136,16 @@ class Trainer:
                 self.workers.device.type, self.dtype, enabled=self.dtype != torch.float32
             ):
                 hidden = self.network(batch["ids"], batch["position"], mask, self.dtype)
-                losses = weighted_loss(
-                    hidden,
-                    self.network.embedding.weight,
-                    batch,
-                    eom=self.eom,
-                    chunk=self.run.chunk,
-                    per_row=self.per_row,
-                )
-            losses.total.backward()  # type: ignore[no-untyped-call]  # torch states no types here
+                head, how = self.network.embedding.weight, (self.run.chunk, self.per_row)
+                losses = weighted_loss(hidden, head, batch, *how, eom=self.eom)
+                cost = risk(hidden, head, batch, *how)
+            (losses.total + self.run.risk * cost).backward()  # type: ignore[no-untyped-call]  # torch states no types here
         self.workers.average(self.gradients)
         norm = torch.linalg.vector_norm(self.gradients)
         self.gradients.mul_((self.run.clip / (norm + 1e-6)).clamp(max=1))
         self.optimiser.step()
         self.gradients.zero_()
-        return losses, norm
+        return losses, cost, norm
 
     def _weights(self, done: float) -> nullcontext[None]:
         if not self.run.schedule.rounds(done):
@@ -220,8 +219,8 @@ class _Meter:
         self.sums: Tensor | None = None
         self.count = 0
 
-    def add(self, losses: Losses, norm: Tensor) -> None:
-        parts = (losses.total, losses.causal, losses.masked, losses.end, norm)
+    def add(self, losses: Losses, cost: Tensor, norm: Tensor) -> None:
+        parts = (losses.total, losses.causal, losses.masked, losses.end, cost, norm)
         values = torch.stack([part.detach() for part in parts])
         self.sums = values if self.sums is None else self.sums + values
         self.count += 1
@@ -229,7 +228,7 @@ class _Meter:
     def read(self) -> str:
         if self.sums is None:
             return ""
-        total, causal, masked, end, norm = (self.sums / self.count).tolist()
+        total, causal, masked, end, cost, norm = (self.sums / self.count).tolist()
         self.sums, self.count = None, 0
         parts = f"causal {causal:.3f} masked {masked:.3f} end {end:.3f}"
-        return f"loss {total:.3f} {parts} norm {norm:.2f}"
+        return f"loss {total:.3f} {parts} cost {cost:.3f} norm {norm:.2f}"

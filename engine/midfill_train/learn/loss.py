@@ -55,10 +55,10 @@ def weighted_loss(
     hidden: Tensor,
     embedding: Tensor,
     batch: dict[str, Tensor],
-    *,
-    eom: int,
     chunk: int,
     per_row: RowLoss = row_loss,
+    *,
+    eom: int,
 ) -> Losses:
     """Weighted mean over the rows of a batch.
 
@@ -71,7 +71,7 @@ def weighted_loss(
         compiled ``per_row`` sees one shape.
     """
     weight = batch["weight"].flatten()
-    rows = _padded(weight, chunk)
+    rows = padded(weight, chunk)
     x, labels = hidden.flatten(0, 1)[rows], batch["labels"].flatten()[rows].long()
     taught, teacher = _teachers(batch["teacher"], rows)
     parts = (x, labels, hidden.detach().flatten(0, 1)[teacher], taught * TAUGHT)
@@ -93,8 +93,8 @@ def weighted_loss(
     )
 
 
-def _padded(weight: Tensor, chunk: int) -> Tensor:
-    """Indices of weighted rows, filled up with others to a multiple of ``chunk`` if there are."""
+def padded(weight: Tensor, chunk: int) -> Tensor:
+    """Indices of rows with a ``weight (N,)``, filled up with others to a multiple of ``chunk``."""
     chosen = weight.nonzero()[:, 0]
     lacking = -len(chosen) % chunk
     return torch.cat((chosen, (weight == 0).nonzero()[:lacking, 0]))

@@ -21,12 +21,16 @@ from midfill_train.model import files, lora
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Batches of ``rows`` packed rows of ``length`` positions, drawn by ``loaders`` processes."""
+    """Batches of ``rows`` packed rows of ``length`` positions, drawn by ``loaders`` processes.
+
+    Some of their cuts are those of the folders ``answers``.
+    """
 
     rows: int
     length: int
     loaders: int
     seed: int
+    answers: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def start(
             rows=feed.rows,
             length=feed.length,
             seed=feed.seed * 1000 + workers.rank,
+            answers=feed.answers,
         ),
         batch_size=None,
         num_workers=feed.loaders,

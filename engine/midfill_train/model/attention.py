@@ -19,14 +19,19 @@ _compiled_mask: Callable[..., BlockMask] | None = None
 
 
 def rule(batch: dict[str, Tensor]) -> Callable[[Any, Any, Any, Any], Tensor]:
-    """Whether a query row sees a key row: clean rows below its limit, and its own noisy block."""
+    """Whether a query row sees a key row: clean rows below its limit, and its own block.
+
+    A noisy block (number above zero) sees itself in both directions, another answer (below zero)
+    what stands before in it.
+    """
     position, limit = batch["position"], batch["limit"]
     block, segment = batch["block"], batch["segment"]
 
     def sees(b: Any, _head: Any, q: Any, k: Any) -> Tensor:
         clean = (block[b, k] == 0) & (position[b, k] < limit[b, q])
-        own = (block[b, q] > 0) & (block[b, k] == block[b, q])
-        return (clean | own) & (segment[b, k] == segment[b, q])
+        own = (block[b, k] == block[b, q]) & ((block[b, q] > 0) | ((block[b, q] < 0) & (k <= q)))
+        seen: Tensor = (clean | own) & (segment[b, k] == segment[b, q])
+        return seen
 
     return sees
 
