@@ -51,10 +51,10 @@ class Branches:
         batch.cache = [(k[row], v[row]) for k, v in batch.cache]
         batch.first = batch.first[row]
         others, _ = self._go_on(batch, token, place, None)
-        answers = [[tokens] for tokens in self._cut(greedy)]
-        front = greedy[row].tolist()
-        for r, at, tokens in zip(row.tolist(), place.tolist(), others.tolist(), strict=True):
-            answers[r] += self._cut([[*front.pop(0)[:at], *tokens]])
+        answers = [[self._cut(tokens)] for tokens in greedy.tolist()]
+        fronts = (greedy[row].tolist(), place.tolist())
+        for r, front, end, tokens in zip(row.tolist(), *fronts, others.tolist(), strict=True):
+            answers[r].append(self._cut([*front[:end], *tokens]))
         return answers
 
     def _log_p(self, hidden: Tensor) -> Tensor:
@@ -95,18 +95,17 @@ class Branches:
         tokens = torch.stack([ids for ids, _ in tables], 1)  # (B, n, OTHERS + 1)
         log_p = torch.stack([logarithms for _, logarithms in tables], 1)
         chosen = tokens == greedy[:, :, None]
-        said = (log_p.masked_fill(~chosen, 0)).sum(-1)
+        said = log_p.masked_fill(~chosen, 0).sum(-1)
         before = said.cumsum(1) - said
-        over = (greedy == self.eom).int().cumsum(1) - (greedy == self.eom).int() > 0
+        ends = (greedy == self.eom).int()
+        over = ends.cumsum(1) > ends  # behind the end
         hope = (before[:, :, None] + log_p).masked_fill(chosen | over[:, :, None], -torch.inf)
         best = hope.flatten(1).topk(min(self.ways, hope[0].numel()))
         row, column = torch.isfinite(best.values).nonzero(as_tuple=True)
         index = best.indices[row, column]
         return row, index // (OTHERS + 1), tokens.flatten(1)[row, index]
 
-    def _cut(self, rows: Tensor | list[list[int]]) -> list[list[int]]:
-        """Each row up to its end marker, and within the budget."""
-        lists = [
-            row[: self.budget] for row in (rows.tolist() if isinstance(rows, Tensor) else rows)
-        ]
-        return [row[: row.index(self.eom) + 1] if self.eom in row else row for row in lists]
+    def _cut(self, tokens: list[int]) -> list[int]:
+        """``tokens`` up to the end marker, and within the budget."""
+        some = tokens[: self.budget]
+        return some[: some.index(self.eom) + 1] if self.eom in some else some

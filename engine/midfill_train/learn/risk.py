@@ -14,7 +14,7 @@ from midfill_engine.fill.search import LENGTH
 from midfill_train.learn.loss import RowLoss, padded, row_loss
 
 #: Weight of the risk beside the loss of a cut's rows.
-RISK = 2.0
+RISK = 0.5
 #: By what scores are multiplied: of ten tokens, as if they were sums of logarithms.
 SHARPNESS = 4.0
 
