@@ -10,7 +10,7 @@ import torch
 from midfill_engine.fill.search import LENGTH
 from midfill_engine.wire import MidfillError
 from midfill_train.answers.branch import Branches
-from midfill_train.answers.cost import cost
+from midfill_train.answers.cost import Costs
 from midfill_train.commands import main
 from midfill_train.data.answered import Answered, Store, write
 from midfill_train.data.pack import PackedBatches, pack
@@ -89,17 +89,19 @@ def test_without_answers_there_is_no_risk(network, corpus, checkpoint):
     assert float(risk(torch.ones(1, 600, 64), network.embedding.weight, batch, 64)) == 0
 
 
-def branches(network, **sizes):
-    bias = torch.zeros(network.shape.vocab)
-    bias[257:] = -torch.inf
-    return Branches(network, EOM, bias, **{"budget": 12, "ways": 4, **sizes})
+def decoder_of(network, budget=12):
+    return Decoder(
+        network, mask=260, eom=EOM, forbidden=range(257, 263), vocabulary=263, budget=budget
+    )
+
+
+def branches(network, *, budget=12, ways=4):
+    return Branches(decoder_of(network, budget), ways)
 
 
 def test_the_first_answer_is_greedy_and_others_branch_off_it(network):
     contexts = [[259, 257, *b"def f("], [259, *b"\nlong suffix", 257, *b"return"]]
-    decoder = Decoder(
-        network, mask=260, eom=EOM, forbidden=range(257, 263), vocabulary=263, budget=12
-    )
+    decoder = decoder_of(network)
     greedy = decoder.decode(contexts, Reading("causal"))
     for context, answers, one in zip(
         contexts, branches(network).answer(contexts), greedy, strict=True
@@ -141,7 +143,7 @@ def test_a_folder_without_answers_is_named(tmp_path, corpus, checkpoint, capsys)
 
 def test_costs_order_answers_by_what_they_would_do():
     def of(answer, ended=True):
-        return cost("f(a, ", "b)", answer, "\ng(c)\n", ended=ended)
+        return Costs("f(a, ", "b)", "\ng(c)\n").of(answer, ended=ended)
 
     assert of("b)") == 0
     assert 0.5 < of("c)") < of("something else)") < of("c")

@@ -22,13 +22,7 @@ from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import EVENT_STREAM, SteadyText, event, respond, strategy_for
 from midfill_engine.api.templates import Parts, taken_apart
 from midfill_engine.service.engine import Engine
-from midfill_engine.wire import (
-    MAX_CANDIDATES,
-    MAX_TOKENS_LIMIT,
-    Fill,
-    FillRequest,
-    Middle,
-)
+from midfill_engine.wire import MAX_CANDIDATES, MAX_TOKENS_LIMIT, Fill, FillRequest, Middle
 
 Shape = Literal["completions", "fim"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from midfill_train.evaluate.cached import CachedBatch
-from midfill_train.model.network import Network
+from midfill_train.evaluate.decode import Decoder
 
 #: Other tokens of a place that are looked at.
 OTHERS = 3
@@ -21,28 +21,21 @@ OTHERS = 3
 
 @dataclass(slots=True)
 class Branches:
-    """Answers a batch of contexts with one network.
+    """Answers a batch of contexts with one decoder's network and budget, end marker counted.
 
     Attributes
     ----------
-    bias
-        ``(V,)``, added to logits: minus infinity where nothing may be written.
-    budget
-        Tokens an answer, the end marker counted.
     ways
         Other answers a context.
     """
 
-    network: Network
-    eom: int
-    bias: Tensor
-    budget: int
+    decoder: Decoder
     ways: int
 
     @torch.no_grad()
     def answer(self, contexts: Sequence[Sequence[int]]) -> list[list[list[int]]]:
         """The answers of each context, the greedy one first; one that ended has its end marker."""
-        batch = CachedBatch(self.network, contexts, self.budget + 1)
+        batch = CachedBatch(self.decoder.network, contexts, self.decoder.budget + 1)
         rows = len(contexts)
         start = torch.zeros(rows, dtype=torch.long, device=batch.device)
         log_p = self._log_p(batch.last)
@@ -58,8 +51,7 @@ class Branches:
         return answers
 
     def _log_p(self, hidden: Tensor) -> Tensor:
-        logits = (hidden @ self.network.embedding.weight.T).float() + self.bias
-        return logits.log_softmax(-1)
+        return self.decoder.logits(hidden).log_softmax(-1)
 
     def _go_on(
         self, batch: CachedBatch, token: Tensor, at: Tensor, log_p: Tensor | None
@@ -75,16 +67,16 @@ class Branches:
         written, tables = [token], []
         if log_p is not None:
             tables.append(log_p.topk(OTHERS + 1))
-        for step in range(self.budget - 1):
-            done = (token == self.eom) | (at + step + 1 >= self.budget)
+        for step in range(self.decoder.budget - 1):
+            done = (token == self.decoder.eom) | (at + step + 1 >= self.decoder.budget)
             if bool(done.all()):
                 break
             # What is done writes at the last slot, which nobody else reads.
-            place = torch.where(done, self.budget, at + step)
+            place = torch.where(done, self.decoder.budget, at + step)
             log_p = self._log_p(batch.forward(token[:, None], place, causal=True)[:, -1])
             if tables:
                 tables.append(log_p.topk(OTHERS + 1))
-            token = torch.where(done, self.eom, log_p.argmax(-1))
+            token = torch.where(done, self.decoder.eom, log_p.argmax(-1))
             written.append(token)
         return torch.stack(written, 1), [(t[1], t[0]) for t in tables]
 
@@ -97,7 +89,7 @@ class Branches:
         chosen = tokens == greedy[:, :, None]
         said = log_p.masked_fill(~chosen, 0).sum(-1)
         before = said.cumsum(1) - said
-        ends = (greedy == self.eom).int()
+        ends = (greedy == self.decoder.eom).int()
         over = ends.cumsum(1) > ends  # behind the end
         hope = (before[:, :, None] + log_p).masked_fill(chosen | over[:, :, None], -torch.inf)
         best = hope.flatten(1).topk(min(self.ways, hope[0].numel()))
@@ -107,5 +99,5 @@ class Branches:
 
     def _cut(self, tokens: list[int]) -> list[int]:
         """``tokens`` up to the end marker, and within the budget."""
-        some = tokens[: self.budget]
-        return some[: some.index(self.eom) + 1] if self.eom in some else some
+        some = tokens[: self.decoder.budget]
+        return some[: some.index(self.decoder.eom) + 1] if self.decoder.eom in some else some

@@ -18,16 +18,23 @@ OTHER = 0.5
 UNBALANCED, ECHOED, BLANK, ENDLESS = 0.5, 0.5, 0.25, 0.5
 
 
-def cost(prefix: str, truth: str, answer: str, suffix: str, *, ended: bool) -> float:
-    """The cost of ``answer`` between ``prefix`` and ``suffix``, where ``truth`` stood."""
-    if answer == truth and ended:
-        return 0.0
-    around = Around(prefix, suffix)
-    total = OTHER + (1 - OTHER) * (1 - similarity(answer, truth))
-    total += UNBALANCED * (around.unpaired(answer) > around.unpaired(truth))
-    total += ECHOED * echoes(answer, truth, suffix)
-    total += BLANK * (not answer.strip())
-    return total + ENDLESS * (not ended)
+class Costs:
+    """The costs of answers between ``prefix`` and ``suffix``, where ``truth`` stood."""
+
+    def __init__(self, prefix: str, truth: str, suffix: str) -> None:
+        self._truth, self._suffix = truth, suffix
+        self._around = Around(prefix, suffix)
+        self._unpaired = self._around.unpaired(truth)
+
+    def of(self, answer: str, *, ended: bool) -> float:
+        """The cost of one answer."""
+        if answer == self._truth and ended:
+            return 0.0
+        total = OTHER + (1 - OTHER) * (1 - similarity(answer, self._truth))
+        total += UNBALANCED * (self._around.unpaired(answer) > self._unpaired)
+        total += ECHOED * echoes(answer, self._truth, self._suffix)
+        total += BLANK * (not answer.strip())
+        return total + ENDLESS * (not ended)
 
 
 def graded(
@@ -43,9 +50,10 @@ def graded(
         Of each answer its text, and whether it ended.
     """
     cut, kept, costs, known = drawn.cut, [truth], [0.0], {drawn.cut.middle}
+    between = Costs(cut.prefix, cut.middle, cut.suffix)
     for ids, (text, ended) in zip(answers, texts, strict=True):
         if text not in known:
             known.add(text)
             kept.append(ids)
-            costs.append(cost(cut.prefix, cut.middle, text, cut.suffix, ended=ended))
+            costs.append(between.of(text, ended=ended))
     return Answered(drawn.context, kept, costs)

@@ -5,17 +5,13 @@ Owns their limits and their order.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
-from midfill_train.corpus.store import Corpus
-from midfill_train.data.marks import read_marks
-from midfill_train.data.pack import BLOCK, Drawn, Sampler, open_tokenizer
+from midfill_train.data.pack import BLOCK, Drawn, open_sampler
 
 #: Longest context in tokens.
 MAX_CONTEXT = 1200
@@ -31,14 +27,7 @@ class DrawnCuts(IterableDataset[Drawn]):
         self._longest, self._seed = longest, seed
 
     def __iter__(self) -> Iterator[Drawn]:
-        worker: Any = get_worker_info()
-        sampler = Sampler(
-            Corpus(self._corpus),
-            open_tokenizer(self._checkpoint),
-            read_marks(self._checkpoint),
-            BLOCK,
-            random.Random(f"answers {self._seed}/{worker.id if worker else 0}"),
-        )
+        sampler = open_sampler(self._corpus, self._checkpoint, BLOCK, f"answers {self._seed}")
         while True:
             drawn = sampler.draw()
             if drawn and len(drawn.middle) <= self._longest and len(drawn.context) <= MAX_CONTEXT:

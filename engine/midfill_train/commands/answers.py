@@ -6,7 +6,6 @@ Several GPUs: one process each, with another ``--seed`` and ``--out``.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -16,16 +15,13 @@ from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
 
-from midfill_engine.models.locate import base_of
 from midfill_train.answers import draw
 from midfill_train.answers.branch import Branches
 from midfill_train.answers.cost import graded
 from midfill_train.answers.draw import DrawnCuts
 from midfill_train.commands.run import positive
 from midfill_train.data.answered import Answered, write
-from midfill_train.data.marks import read_marks
-from midfill_train.data.pack import open_tokenizer
-from midfill_train.model import files
+from midfill_train.evaluate.measure import Measured
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,16 +34,18 @@ def main(argv: Sequence[str]) -> int:
     waiting: list[Future[Answered]] = []
     with ProcessPoolExecutor(max(1, args.loaders)) as pool:
         pool.submit(int).result()  # its processes start before this one touches a GPU
-        branches, tokenizer = _branches(args), open_tokenizer(args.checkpoint)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        model = Measured(args.checkpoint, device, budget=args.budget)
+        branches, eom = Branches(model.decoder, args.ways), model.marks.eom
         for batch in draw.batches(source, args.batch):
             for drawn, answers in zip(
                 batch, branches.answer([d.context for d in batch]), strict=True
             ):
                 texts = [
-                    (tokenizer.decode(ids, skip_special_tokens=True), ids[-1] == branches.eom)
+                    (model.tokenizer.decode(ids, skip_special_tokens=True), ids[-1] == eom)
                     for ids in answers
                 ]
-                truth = [*drawn.middle, branches.eom]
+                truth = [*drawn.middle, eom]
                 waiting.append(pool.submit(graded, drawn, truth, answers, texts))
             seconds, count = time.monotonic() - began, len(found) + len(waiting)
             over = 0 < args.minutes * 60 < seconds or 0 < args.cuts <= count
@@ -59,18 +57,6 @@ def main(argv: Sequence[str]) -> int:
                 break
     write(args.out, found)
     return 0
-
-
-def _branches(args: argparse.Namespace) -> Branches:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    network = files.load(args.checkpoint).to(device, dtype).eval()
-    section = json.loads((base_of(args.checkpoint) / "config.json").read_text())["diffusion"]
-    bias = torch.zeros(network.shape.vocab, device=device)
-    bias[section["forbidden_token_ids"]] = -torch.inf
-    bias[open_tokenizer(args.checkpoint).get_vocab_size() :] = -torch.inf
-    eom = read_marks(args.checkpoint).eom
-    return Branches(network, eom, bias, args.budget, args.ways)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -206,18 +206,28 @@ class PackedBatches(IterableDataset[Batch]):
         self._block_size, self._rows, self._length, self._seed = block_size, rows, length, seed
 
     def __iter__(self) -> Iterator[Batch]:
-        worker: Any = get_worker_info()
-        sampler = Sampler(
-            Corpus(self._corpus),
-            open_tokenizer(self._checkpoint),
-            read_marks(self._checkpoint),
-            self._block_size,
-            random.Random(f"{self._seed}/{worker.id if worker else 0}"),
-            answered=[Store(folder) for folder in self._answers],
+        answered = [Store(folder) for folder in self._answers]
+        sampler = open_sampler(
+            self._corpus, self._checkpoint, self._block_size, str(self._seed), answered
         )
         source = iter(sampler)
         while True:
             yield pack(source, self._rows, self._length)
+
+
+def open_sampler(
+    corpus: Path, checkpoint: Path, block_size: int, seed: str, answered: Sequence[Store] = ()
+) -> Sampler:
+    """A sampler of this loader process: each draws a stream of its own."""
+    worker: Any = get_worker_info()
+    return Sampler(
+        Corpus(corpus),
+        open_tokenizer(checkpoint),
+        read_marks(checkpoint),
+        block_size,
+        random.Random(f"{seed}/{worker.id if worker else 0}"),
+        answered=answered,
+    )
 
 
 def pack(source: Iterator[Rows], rows: int, length: int) -> Batch:

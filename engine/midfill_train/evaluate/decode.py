@@ -83,11 +83,12 @@ class Decoder:
         return self._diffusion(batch, reading)
 
     @torch.no_grad()
-    def _logits(self, hidden: Tensor) -> Tensor:
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits ``(..., V)`` of hidden rows; minus infinity where nothing may be written."""
         return (hidden @ self.network.embedding.weight.T).float() + self.bias
 
     def _causal(self, batch: CachedBatch) -> list[Answer]:
-        token = self._logits(batch.last).argmax(-1)
+        token = self.logits(batch.last).argmax(-1)
         rows, written = len(token), [token]
         done = token == self.eom
         forwards = torch.zeros(rows, dtype=torch.long, device=batch.device)
@@ -97,13 +98,13 @@ class Decoder:
             forwards += ~done
             at = torch.full((rows,), step, device=batch.device)
             hidden = batch.forward(token[:, None], at, causal=True)[:, -1]
-            token = torch.where(done, self.eom, self._logits(hidden).argmax(-1))
+            token = torch.where(done, self.eom, self.logits(hidden).argmax(-1))
             written.append(token)
             done |= token == self.eom
         return self._answers(torch.stack(written, 1), forwards, torch.zeros_like(forwards))
 
     def _speculative(self, batch: CachedBatch, width: int) -> list[Answer]:
-        token = self._logits(batch.last).argmax(-1)
+        token = self.logits(batch.last).argmax(-1)
         rows, device = len(token), batch.device
         out = torch.full((rows, self.budget + 2 * width), self.eom, device=device)
         at = torch.zeros(rows, dtype=torch.long, device=device)
@@ -115,9 +116,9 @@ class Decoder:
             start = at.clamp(max=self.budget)
             block = torch.full((rows, width), self.mask, device=device)
             block[:, 0] = token
-            draft = self._logits(batch.forward(block, start, causal=False)).argmax(-1)
+            draft = self.logits(batch.forward(block, start, causal=False)).argmax(-1)
             draft[:, 0] = token
-            causal = self._logits(batch.forward(draft, start, causal=True)).argmax(-1)
+            causal = self.logits(batch.forward(draft, start, causal=True)).argmax(-1)
             agree = (draft[:, 1:] == causal[:, :-1]) & (draft[:, 1:] != self.eom)
             kept = agree.int().cumprod(1).sum(1)
             passes += active
@@ -131,7 +132,7 @@ class Decoder:
         return self._answers(out, 2 * passes, passes, ended=done)
 
     def _diffusion(self, batch: CachedBatch, reading: Reading) -> list[Answer]:
-        token = self._logits(batch.last).argmax(-1)
+        token = self.logits(batch.last).argmax(-1)
         rows, device, width = len(token), batch.device, reading.width
         done = token == self.eom
         forwards = torch.zeros(rows, dtype=torch.long, device=device)
@@ -147,7 +148,7 @@ class Decoder:
             if bool(done.all()) or start + width >= self.budget:
                 break
             forwards += ~done
-            token = self._logits(batch.forward(block, at, causal=True)[:, -1]).argmax(-1)
+            token = self.logits(batch.forward(block, at, causal=True)[:, -1]).argmax(-1)
             done |= token == self.eom
         return self._answers(torch.cat(blocks, 1), forwards, torch.zeros_like(forwards), ended=done)
 
@@ -159,7 +160,7 @@ class Decoder:
         while bool((open_ := block == self.mask).any()):
             active = open_.any(1)
             forwards += active
-            p, candidate = self._logits(batch.forward(block, at, causal=False)).softmax(-1).max(-1)
+            p, candidate = self.logits(batch.forward(block, at, causal=False)).softmax(-1).max(-1)
             ends = (candidate == self.eom) & open_
             end = torch.where(ends.any(1), ends.int().argmax(1), width)
             live = open_ & (columns < end[:, None])

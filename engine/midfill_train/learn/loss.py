@@ -76,12 +76,7 @@ def weighted_loss(
     taught, teacher = _teachers(batch["teacher"], rows)
     parts = (x, labels, hidden.detach().flatten(0, 1)[teacher], taught * TAUGHT)
     head = embedding.to(hidden.dtype)
-    losses = torch.cat(
-        [
-            checkpoint(per_row, part, head, *others, use_reentrant=False)
-            for part, *others in zip(*(torch.split(p, chunk) for p in parts), strict=True)
-        ]
-    )
+    losses = in_chunks(per_row, head, parts, chunk)
     weight, noisy = weight[rows], batch["block"].flatten()[rows] > 0
     seen = losses.detach()
     answer = weight > 1  # context and faded rows tell little
@@ -90,6 +85,19 @@ def weighted_loss(
         _mean(seen, answer & ~noisy & (labels != eom)),
         _mean(seen, answer & noisy & (labels != eom)),
         _mean(seen, answer & (labels == eom)),
+    )
+
+
+def in_chunks(per_row: RowLoss, head: Tensor, parts: tuple[Tensor, ...], chunk: int) -> Tensor:
+    """``per_row`` of rows and what belongs to them, ``parts (N, ...)``, ``chunk`` rows at a time.
+
+    Logits are computed again in the backward pass instead of kept.
+    """
+    return torch.cat(
+        [
+            checkpoint(per_row, part, head, *others, use_reentrant=False)
+            for part, *others in zip(*(torch.split(p, chunk) for p in parts), strict=True)
+        ]
     )
 
 

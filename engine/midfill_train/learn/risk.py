@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from midfill_engine.fill.search import LENGTH
-from midfill_train.learn.loss import RowLoss, padded, row_loss
+from midfill_train.learn.loss import RowLoss, in_chunks, padded, row_loss
 
 #: Weight of the risk beside the loss of a cut's rows.
 RISK = 0.5
@@ -43,12 +42,7 @@ def risk(
     x, labels = hidden.flatten(0, 1)[rows], batch["labels"].flatten()[rows].long()
     head, taught = embedding.to(hidden.dtype), torch.zeros_like(labels, dtype=torch.float32)
     parts = (x, labels, x.detach(), taught)
-    said = -torch.cat(
-        [
-            checkpoint(per_row, part, head, *others, use_reentrant=False)
-            for part, *others in zip(*(torch.split(p, chunk) for p in parts), strict=True)
-        ]
-    )
+    said = -in_chunks(per_row, head, parts, chunk)
     own = number[rows] > 0
     said, rows = said[own], rows[own]
     length = batch["ids"].shape[1]
