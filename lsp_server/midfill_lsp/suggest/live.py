@@ -1,4 +1,4 @@
-"""A running request of a document, and whether what is typed agrees with it.
+"""A running request of a document, whether what is typed agrees with it, and when to begin one.
 
 Owns `Live` and the state of one document. Knows no backend: who starts a request gives it its
 task.
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from midfill_lsp.suggest.newlines import Newlines
-from midfill_lsp.suggest.shown import Known, Suggestion, agrees, typed_since
+from midfill_lsp.suggest.shown import AUTO_CLOSED, Known, Suggestion, agrees, typed_since
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,14 +22,20 @@ if TYPE_CHECKING:
     Outcome = tuple[Suggestion, ...] | Silence
 
 
+#: Seconds after which a typist is taken to rest: the next key mostly comes sooner.
+RESTED_S = 0.2
+
+
 @dataclass(slots=True)
 class Live:
     """One running request.
 
     ``draft`` is how its answer looked at the last denoising step, ``waiting`` counts the callers
-    that want it, ``followed`` says that what was typed since agrees with it. An ``ahead`` one
-    answers a question that nobody has asked yet: the document as if ``taken`` were accepted, or
-    once more what was not ready in time; ``begun`` once it has waited for the typist to rest.
+    that want it, ``typed`` is what was typed since it was asked and ``followed`` says that some of
+    it came after the last caller. ``broken`` once its draft went another way than the typist. An
+    ``ahead`` one answers a question that nobody has asked yet: the document as if ``taken`` were
+    accepted, or once more what was not ready in time; ``begun`` once it has waited for the typist
+    to rest.
     """
 
     ask: Ask
@@ -39,23 +45,28 @@ class Live:
     newlines: Newlines = field(default_factory=Newlines)
     draft: str = field(default="", repr=False)
     waiting: int = 0
+    typed: str = field(default="", repr=False)
     followed: bool = False
+    broken: bool = False
     begun: bool = False
 
     def follows(self, text: str) -> str | None:
         """What was typed since, if that is how the draft begins; ``None`` if it is not."""
         snapshot = self.ask.snapshot
         typed = typed_since(snapshot.text, snapshot.offset, text)
-        return typed if typed is not None and agrees(typed, self.draft) else None
+        return typed if typed is not None and self.leaves(typed) else None
+
+    def leaves(self, typed: str) -> bool:
+        """Whether the draft says something behind ``typed``, so that it is worth going on."""
+        return not typed or (len(self.draft) > len(typed) and agrees(typed, self.draft))
 
     def serves(self, ask: Ask) -> bool:
         """Whether its answer, or what is left of it, will answer ``ask`` as well."""
         typed = self.follows(ask.snapshot.text)
-        return (
-            typed is not None
-            and ask.snapshot.offset == self.ask.snapshot.offset + len(typed)
-            and (self.ask.explicit or not ask.explicit)
-        )
+        if typed is None or (ask.explicit and not self.ask.explicit):
+            return False
+        behind = self.ask.snapshot.offset + len(typed) - ask.snapshot.offset
+        return behind == 0 or (behind == 1 and typed[-1] in AUTO_CLOSED)
 
     def stop(self) -> None:
         """Cancel it, which closes its connection and so ends the engine's work."""
@@ -64,7 +75,11 @@ class Live:
 
 @dataclass(slots=True)
 class DocumentState:
-    """What the suggester knows of one open document."""
+    """What the suggester knows of one open document.
+
+    ``read`` is the line of the last draft, ``missed`` the line where a key threw work away and
+    none agreed since, ``took_s`` how long the last request took.
+    """
 
     session: str
     version: int = 0
@@ -72,13 +87,33 @@ class DocumentState:
     live: Live | None = None
     ahead: Live | None = None
     turn: int = 0
+    read: int | None = None
+    missed: int | None = None
+    took_s: float = RESTED_S
     answer: Answer | None = None
     shown_after: str = field(default="", repr=False)
     shown: str = field(default="", repr=False)
 
+    def awaits(self, ask: Ask, turn: int) -> bool:
+        """Whether ``ask``, the question number ``turn``, is the newest and the text still its."""
+        return self.turn == turn and self.version == ask.snapshot.version
+
     def show(self, snapshot: DocumentSnapshot, text: str) -> None:
         """Note what is shown, and after which beginning of its line."""
         self.shown_after, self.shown = _line_before(snapshot), text
+        self.missed = None
+
+    def rest_s(self, live: Live) -> float:
+        """Seconds without a key after which ``live`` may begin.
+
+        Where a key has just thrown work away the next one mostly does so, too: the model expects
+        something else, or is too slow. Whoever rests as long as an answer takes may well wait for
+        one. (A slow machine has this often, one that answers between two keys hardly ever.)
+        """
+        if live.ahead:
+            return RESTED_S
+        waits = self.missed == live.ask.line and not live.ask.explicit
+        return min(RESTED_S, self.took_s) if waits else 0.0
 
     def expected(self, snapshot: DocumentSnapshot) -> str:
         """What the middle probably is: the rest of what is shown, if it is typed along.
@@ -112,12 +147,30 @@ class DocumentState:
         """Stop what a change makes pointless."""
         if self.live is not None:
             typed = self.live.follows(text)
-            if typed is None:
+            if typed is not None:
+                self.live.typed, self.live.followed, self.missed = typed, True, None
+            else:
+                # What was stopped while it read a context that is new was no loss.
+                if self.live.begun and (self.live.draft or self.read == self.live.ask.line):
+                    self.missed = self.live.ask.line
                 self.stop_live()
-            elif typed:
-                self.live.followed = True
         if self.ahead is not None and not self.ahead_of(text):
             self.stop_ahead()
+
+    def drafted(self, live: Live, draft: str) -> None:
+        """Take a draft of ``live``; stop it where that goes another way than the typist."""
+        live.draft = draft
+        self.read = live.ask.line
+        if live is self.live and not live.leaves(live.typed):
+            live.broken, self.missed = True, live.ask.line
+            self.stop_live()
+
+    def left(self, live: Live) -> None:
+        """Stop ``live`` if nobody wants it: its caller left, and no key that agrees came since."""
+        if not live.waiting and not live.followed:
+            live.stop()
+            if self.live is live:
+                self.live = None
 
     def ahead_of(self, text: str) -> bool:
         """Whether the text may still become the one that was begun ahead."""

@@ -50,8 +50,9 @@ Outcome = tuple[Suggestion, ...] | Silence
 #: for several seconds.
 TRIES = 4
 
-#: Seconds of rest before anything is asked ahead: a typist's next key comes sooner.
-AHEAD_AFTER_S = 0.2
+#: Seconds in which a key may follow the cancel of the question before it: editors that cancel first
+#: send the change next, which says whether the work goes on.
+FOLLOWED_WITHIN_S = 0.01
 
 
 class Surroundings(Protocol):
@@ -133,8 +134,8 @@ class Suggester:
         # The change after this question may have been read before this task began.
         stale = document.version > ask.snapshot.version
         document.version = max(document.version, ask.snapshot.version)
-        outcome = silence("stale") if stale else await self._outcome(ask, document)
-        if document.turn != turn or document.version != ask.snapshot.version:
+        outcome = silence("stale") if stale else await self._outcome(ask, document, turn)
+        if not document.awaits(ask, turn):
             outcome = silence("stale")
         ms = (self._clock() - began) * 1000
         if document.turn == turn:
@@ -221,7 +222,7 @@ class Suggester:
         # The session is no function of the path, which the engine need not know.
         return self._documents.setdefault(uri, DocumentState(session=uuid4().hex))
 
-    async def _outcome(self, ask: Ask, document: DocumentState) -> Outcome:
+    async def _outcome(self, ask: Ask, document: DocumentState, turn: int) -> Outcome:
         settings, snapshot = self._settings(), ask.snapshot
         why = why_off(snapshot, settings, self.switches, explicit=ask.explicit) or why_not_here(
             ask, dismissed=self.dismissals.holds(snapshot.uri, ask.line)
@@ -235,22 +236,25 @@ class Suggester:
                 return known
             if self.paused_on_battery:
                 return silence("battery")
-        return await self._asked(ask, document)
+        return await self._asked(ask, document, turn)
 
-    async def _asked(self, ask: Ask, document: DocumentState) -> Outcome:
+    async def _asked(self, ask: Ask, document: DocumentState, turn: int) -> Outcome:
         """Ask, or wait for a running request that will answer this question as well."""
         if (ahead := document.ahead) is not None and ahead.begun and ahead.serves(ask):
             document.stop_live()
             document.live, document.ahead = ahead, None
+            ahead.typed = ask.snapshot.text[ahead.ask.snapshot.offset : ask.snapshot.offset]
         live = document.live
-        if live is None or not live.serves(ask):
-            return await self._await(self._start(Live(ask), document), document)
-        outcome = await self._await(live, document)
-        if isinstance(outcome, Silence):
-            return outcome
-        # Its answer may be for an earlier cursor, and may differ from what its drafts promised.
-        rest = document.known.find(ask.snapshot.text, ask.snapshot.offset)
-        return rest or await self._await(self._start(Live(ask), document), document)
+        if live is not None and live.serves(ask):
+            outcome = await self._await(live, document)
+            stopped = isinstance(outcome, Silence) and outcome.code == "stale" and not live.broken
+            if stopped or not document.awaits(ask, turn) or not live.typed:
+                return outcome
+            # It was for an earlier cursor, and may differ from what its drafts promised.
+            rest = document.known.find(ask.snapshot.text, ask.snapshot.offset)
+            if rest:
+                return rest
+        return await self._await(self._start(Live(ask), document), document)
 
     def _start(self, live: Live, document: DocumentState) -> Live:
         """Start a request in place of what runs for the document."""
@@ -266,16 +270,15 @@ class Suggester:
 
     async def _await(self, live: Live, document: DocumentState) -> Outcome:
         live.waiting += 1
+        live.followed = False
         try:
             return await asyncio.shield(live.task)
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if current is None or not current.cancelling():
                 return silence("stale")  # a change or a successor stopped it
-            if live.waiting == 1 and not live.followed:
-                live.stop()
-                if document.live is live:
-                    document.live = None
+            loop = asyncio.get_running_loop()
+            loop.call_later(FOLLOWED_WITHIN_S, document.left, live)
             raise
         finally:
             live.waiting -= 1
@@ -322,8 +325,8 @@ class Suggester:
     async def _fill(self, live: Live, document: DocumentState) -> Outcome:
         """Ask the backend and shape what it says."""
         settings, snapshot = self._settings(), live.ask.snapshot
-        if live.ahead:
-            await asyncio.sleep(AHEAD_AFTER_S)
+        if rest_s := document.rest_s(live):
+            await asyncio.sleep(rest_s)
         live.begun = True
         surroundings = self._surroundings()
         why = surroundings.why_excluded(snapshot, settings)
@@ -344,9 +347,10 @@ class Suggester:
 
         def on_draft(draft: Draft) -> None:
             trace.step(draft)
-            live.draft = live.newlines.restored(draft.text)
+            document.drafted(live, live.newlines.restored(draft.text))
             self._on_draft(live, draft)
 
+        began = self._clock()
         try:
             fill = await self._counted(live, self.backend.fill(request, on_draft))
         except EngineUnavailable as error:
@@ -354,6 +358,7 @@ class Suggester:
         except MidfillError as error:
             log.warning("fill refused", extra={"f": {"code": error.code}})
             return silence("engine-down", str(error))
+        document.took_s = self._clock() - began
         outcome = self._shaped(fill, window, live, settings)
         trace.end(fill, outcome)
         if not isinstance(outcome, Silence):

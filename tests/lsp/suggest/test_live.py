@@ -1,0 +1,377 @@
+"""A key that agrees with what is being filled: the work goes on, and answers as if typed along.
+
+One that does not agree ends it, and the next question waits for a rest.
+"""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midfill_engine.wire import Draft, Fill, Middle, Silence, Token
+from midfill_lsp.backend.base import Health
+from midfill_lsp.context.window import ContextWindow
+from midfill_lsp.documents import Ask, DocumentSnapshot
+from midfill_lsp.settings import LspSettings
+from midfill_lsp.shape.pipeline import Shaped
+from midfill_lsp.suggest import live as live_module
+from midfill_lsp.suggest import suggester as suggester_module
+from midfill_lsp.suggest.live import DocumentState, Live
+from midfill_lsp.suggest.shown import Known, Suggestion
+from midfill_lsp.suggest.suggester import Suggester
+
+URI = "file:///project/main.py"
+BEFORE, AFTER = "x = ", "\n"
+
+
+class Requests:
+    """A backend whose drafts and answers the test hands out, one request after the other."""
+
+    state = Health("ready")
+
+    def __init__(self):
+        self.running = []
+        self.asked = []
+        self.stopped = []
+
+    async def fill(self, request, on_draft=None):
+        answer = asyncio.get_running_loop().create_future()
+        self.asked.append(request.prefix)
+        self.running.append((on_draft, answer))
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self.stopped.append(request.prefix)
+            raise
+
+    def draft(self, text):
+        self.running[-1][0](Draft(1, (Token(text, 0.9),)))
+
+    def answer(self, text, reason="end"):
+        middles = (Middle(text, (Token(text, 0.9),), -0.1, reason),) if text else ()
+        self.running[-1][1].set_result(Fill(middles, reason))
+
+
+class Plain:
+    """Surroundings that show the model all of a document, and the user all of a middle."""
+
+    def why_excluded(self, *_):
+        return None
+
+    def window(self, snapshot, _):
+        return ContextWindow(snapshot.text[: snapshot.offset], snapshot.text[snapshot.offset :])
+
+    def single_line(self, _):
+        return False
+
+    def shape(self, middle, *_, **__):
+        return Shaped(middle.text, middle.tokens, len(middle.text))
+
+
+class Typist:
+    """Types behind `BEFORE`, and asks."""
+
+    def __init__(self):
+        self.requests = Requests()
+        settings = LspSettings(speculate=False)
+        self.now = 0.0
+        self.suggester = Suggester(self.requests, Plain, lambda: settings, clock=lambda: self.now)
+        self.version, self.typed, self.closed = 1, "", ""
+
+    def ask(self):
+        text = BEFORE + self.typed + self.closed + AFTER
+        snapshot = DocumentSnapshot(URI, self.version, "python", text, len(BEFORE + self.typed))
+        return asyncio.ensure_future(self.suggester.suggest(Ask(snapshot)))
+
+    def type(self, more, closed=""):
+        self.version += 1
+        self.typed, self.closed = self.typed + more, closed
+        text = BEFORE + self.typed + self.closed + AFTER
+        self.suggester.changed(URI, self.version, text, None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_rest():
+    """Nobody waits, but where a test says so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(live_module, "RESTED_S", 0.0)
+        yield
+
+
+@pytest.fixture
+def typist():
+    return Typist()
+
+
+async def settle():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def begun(typist, draft=""):
+    """A question that the backend is at, with a draft."""
+    question = typist.ask()
+    await settle()
+    if draft:
+        typist.requests.draft(draft)
+    return question
+
+
+def texts(outcome):
+    return [] if isinstance(outcome, Silence) else [suggestion.text for suggestion in outcome]
+
+
+async def test_an_editor_that_cancels_before_it_tells_the_key_keeps_the_work(typist):
+    first = await begun(typist, "compute")
+    first.cancel()
+    await settle()
+    typist.type("c")
+    second = typist.ask()
+    await settle()
+    typist.requests.answer("compute(x)")
+    [suggestion] = await second
+    assert (suggestion.text, suggestion.source) == ("ompute(x)", "typed-along")
+    assert typist.requests.asked == [BEFORE]
+
+
+async def test_a_key_that_does_not_agree_stops_the_work_at_once(typist):
+    first = await begun(typist, "compute")
+    first.cancel()
+    await settle()
+    typist.type("q")
+    await settle()
+    assert typist.requests.stopped == [BEFORE]
+
+
+async def test_a_cancel_that_no_key_follows_stops_the_work(typist, monkeypatch):
+    monkeypatch.setattr(suggester_module, "FOLLOWED_WITHIN_S", 0.0)
+    first = await begun(typist, "compute")
+    typist.type("c")
+    second = typist.ask()
+    await settle()
+    for question in (first, second):
+        question.cancel()
+        await asyncio.sleep(0.001)
+    await settle()
+    assert typist.requests.stopped == [BEFORE]
+
+
+async def test_a_draft_that_turns_away_from_what_was_typed_is_dropped_at_once(typist):
+    await begun(typist, "compute")
+    typist.type("c")
+    second = typist.ask()
+    await settle()
+    typist.requests.draft("other")
+    await settle()
+    assert typist.requests.stopped == [BEFORE]
+    assert typist.requests.asked == [BEFORE, BEFORE + "c"]
+    typist.requests.answer("lear()")
+    assert texts(await second) == ["lear()"]
+
+
+async def test_a_draft_of_which_nothing_is_left_is_not_waited_for(typist):
+    await begun(typist, "c")
+    typist.type("c")
+    second = typist.ask()
+    await settle()
+    assert typist.requests.asked == [BEFORE, BEFORE + "c"]
+    typist.requests.answer("lear()")
+    assert texts(await second) == ["lear()"]
+
+
+@pytest.mark.parametrize(("answer", "reason"), [("other", "end"), ("", "deadline"), ("c", "end")])
+async def test_an_answer_that_leaves_nothing_is_asked_for_again(typist, answer, reason):
+    await begun(typist, "compute")
+    typist.type("c")
+    second = typist.ask()
+    await settle()
+    typist.requests.answer(answer, reason)
+    await settle()
+    assert typist.requests.asked == [BEFORE, BEFORE + "c"]
+    typist.requests.answer("lear()")
+    assert texts(await second) == ["lear()"]
+
+
+async def test_of_two_keys_that_a_draft_disappoints_only_the_newer_is_asked(typist):
+    await begun(typist, "compute")
+    typist.type("c")
+    second = typist.ask()
+    await settle()
+    typist.requests.draft("other")
+    typist.type("l")
+    third = typist.ask()
+    await settle()
+    assert typist.requests.asked == [BEFORE, BEFORE + "cl"]
+    typist.requests.answer("ear()")
+    assert texts(await third) == ["ear()"]
+    assert isinstance(await second, Silence)
+
+
+async def test_a_dismissal_is_no_reason_to_ask_again(typist):
+    await begun(typist, "compute")
+    typist.type("c")
+    second = typist.ask()
+    await settle()
+    typist.suggester.dismiss(URI, 0)
+    assert isinstance(await second, Silence)
+    assert typist.requests.asked == [BEFORE]
+
+
+async def test_a_bracket_that_the_editor_closed_keeps_the_work(typist):
+    await begun(typist, "f(a)")
+    typist.type("f(", closed=")")
+    second = typist.ask()
+    await settle()
+    typist.requests.answer("f(a)")
+    [suggestion] = await second
+    assert (suggestion.text, suggestion.replace_after) == ("a)", 1)
+    assert typist.requests.asked == [BEFORE]
+
+
+async def test_what_is_deleted_again_is_not_held_against_a_draft(typist):
+    await begun(typist, "compute")
+    typist.type("c")
+    typist.typed = ""
+    typist.type("")
+    typist.requests.draft("other")
+    second = typist.ask()
+    await settle()
+    typist.requests.answer("other")
+    assert texts(await second) == ["other"]
+    assert typist.requests.asked == [BEFORE]
+
+
+async def test_after_work_that_a_key_threw_away_nothing_is_asked_before_a_rest(typist, monkeypatch):
+    slow = await begun(typist)
+    typist.now += 60
+    typist.requests.answer("")
+    await slow
+    monkeypatch.setattr(live_module, "RESTED_S", 60.0)
+    typist.type("a")
+    await begun(typist, "ccept")
+    typist.type("b")
+    hurried = await begun(typist)
+    assert typist.requests.asked == [BEFORE, BEFORE + "a"]
+    monkeypatch.setattr(live_module, "RESTED_S", 0.0)
+    typist.type("s")
+    rested = await begun(typist)
+    assert typist.requests.asked == [BEFORE, BEFORE + "a", BEFORE + "abs"]
+    typist.requests.answer("(x)")
+    assert texts(await rested) == ["(x)"]
+    assert isinstance(await hurried, Silence)
+
+
+class Work:
+    """In place of a task."""
+
+    def cancel(self):
+        pass
+
+
+def asked(state, *, line=3, begun=True, draft="", **more):
+    text = BEFORE + AFTER
+    snapshot = DocumentSnapshot(URI, 1, "python", text, len(BEFORE))
+    live = state.live = Live(Ask(snapshot, line, **more))
+    live.begun, live.task = begun, Work()
+    if draft:
+        state.drafted(live, draft)
+    return live
+
+
+@pytest.fixture
+def state(monkeypatch):
+    monkeypatch.setattr(live_module, "RESTED_S", 0.2)
+    return DocumentState("session", took_s=0.15)
+
+
+def missed(state):
+    """A key has thrown work away."""
+    asked(state, draft="compute")
+    state.changed(BEFORE + "q" + AFTER)
+    return state
+
+
+def test_a_rest_is_as_long_as_an_answer_takes_and_bounded(state):
+    assert state.rest_s(asked(state)) == 0
+    assert missed(state).rest_s(asked(state)) == 0.15
+    state.took_s = 9.0
+    assert state.rest_s(asked(state)) == 0.2
+
+
+def test_a_draft_that_turned_away_was_a_miss_too(state):
+    live = asked(state, draft="compute")
+    state.changed(BEFORE + "c" + AFTER)
+    state.drafted(live, "other")
+    assert state.rest_s(asked(state))
+
+
+def test_nobody_waits_on_another_line_nor_when_asking_explicitly(state):
+    missed(state)
+    assert not state.rest_s(asked(state, line=4))
+    assert not state.rest_s(asked(state, explicit=True))
+
+
+def test_what_is_shown_or_typed_along_ends_the_waiting(state):
+    live = asked(missed(state))
+    state.show(live.ask.snapshot, "compute")
+    assert not state.rest_s(live)
+    live = asked(missed(state), draft="compute")
+    state.changed(BEFORE + "c" + AFTER)
+    assert not state.rest_s(live)
+
+
+def test_reading_a_new_context_is_no_miss_nor_is_what_had_not_begun(state):
+    asked(state)
+    state.changed(BEFORE + "q" + AFTER)
+    assert not state.rest_s(asked(state))
+    asked(state, begun=False)
+    state.changed(BEFORE + "q" + AFTER)
+    assert not state.rest_s(asked(state))
+
+
+def test_once_a_line_was_read_a_key_before_the_first_draft_is_a_miss(state):
+    asked(state, draft="compute")
+    state.stop()
+    asked(state)
+    state.changed(BEFORE + "q" + AFTER)
+    assert state.rest_s(asked(state))
+
+
+words = st.text("ab(", max_size=4)
+
+
+@given(answer=words, keys=st.lists(st.sampled_from("ab("), min_size=1, max_size=3), data=st.data())
+def test_it_answers_as_if_the_older_question_had_been_answered_first(answer, keys, data):
+    """Whatever is drafted between the keys, and whether or not editors cancel."""
+
+    async def typed():
+        typist = Typist()
+        questions = [await begun(typist)]
+        for key in keys:
+            if len(typist.requests.asked) == 1:
+                typist.requests.draft(data.draw(st.one_of(st.just(answer), words)))
+            if data.draw(st.booleans()):
+                questions[-1].cancel()
+                await settle()
+            typist.type(key)
+            questions.append(typist.ask())
+            await settle()
+        if len(typist.requests.asked) == 1:
+            typist.requests.answer(answer)
+            await settle()
+        again = len(typist.requests.asked) > 1
+        if again:
+            typist.requests.answer("new")
+        outcome = texts(await questions[-1])
+        await asyncio.gather(*questions, return_exceptions=True)
+        return again, outcome
+
+    again, outcome = asyncio.run(typed())
+    known = Known()
+    if answer:
+        known.remember(BEFORE + AFTER, len(BEFORE), [Suggestion("", answer, (), len(answer))])
+    text = BEFORE + "".join(keys)
+    left = known.find(text + AFTER, len(text))
+    assert outcome == (["new"] if again else texts(left))
+    assert again or left
