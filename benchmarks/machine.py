@@ -25,11 +25,18 @@ def describe() -> dict[str, object]:
         "onednn_max_cpu_isa": os.environ.get("ONEDNN_MAX_CPU_ISA", ""),
         "python": platform.python_version(),
         "torch": version("torch"),
-        "commit": _git("rev-parse", "--short=12", "HEAD"),
-        "changed": bool(_git("status", "--porcelain", "--", "engine")),
+        **state(ROOT),
     }
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+def state(tree: Path) -> dict[str, object]:
+    """Which commit a working tree is at, and whether its engine differs from that."""
+    return {
+        "commit": _git(tree, "rev-parse", "--short=12", "HEAD"),
+        "changed": bool(_git(tree, "status", "--porcelain", "--", "engine")),
+    }
+
+
+def _git(tree: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=tree, capture_output=True, text=True, check=False)
     return done.stdout.strip()

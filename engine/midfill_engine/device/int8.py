@@ -16,6 +16,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from midfill_engine.device import packing
+
 Kernel = Literal["onednn", "fbgemm"]
 
 #: Numbers of rows that are multiplied; above them, multiples of the last.
@@ -39,8 +41,7 @@ class OneDnnProduct:
     """OneDNN: AMX, AVX-512 VNNI or AVX VNNI, 8-bit activations."""
 
     def __init__(self, values: Tensor, scale: Tensor) -> None:
-        shape = [_ROWS[-1], values.shape[1]]
-        self._packed = torch.ops.onednn.qlinear_prepack(values.contiguous(), shape)
+        self._packed = packing.pack(values, _ROWS[-1])
         self._scale = scale.contiguous()
         self._zeros = torch.zeros(len(scale), dtype=torch.int32)
 

@@ -22,7 +22,7 @@ INT4_GROUP = 32
 _DENSE = (torch.float32, torch.bfloat16, torch.float16)
 #: Weights that are unpacked at a time: what they need as float32 stays in a core's cache, and
 #: threads that unpack side by side seldom wait for one another to call PyTorch.
-_AT_A_TIME = 1 << 18
+_AT_A_TIME = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,8 @@ class StoredWeight:
         if values.dtype == torch.uint8:
             packed = values.view(rows, -1, INT4_GROUP // 2)
             low, high = out.view(rows, -1, INT4_GROUP).chunk(2, dim=-1)
-            low.copy_(packed & 15)
-            high.copy_(packed >> 4)
-            out.sub_(8)
+            low.copy_((packed & 15).view(torch.int8) - 8)
+            high.copy_((packed >> 4).view(torch.int8) - 8)
         else:
             out.copy_(values)
         if self.scale is not None:

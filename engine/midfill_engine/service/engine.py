@@ -39,11 +39,13 @@ def load_filler(settings: EngineSettings, progress: Progress) -> FillerLike:
     """Load the real model, its checksums compared meanwhile. Runs in the inference thread."""
     share_cores()
     model = locate(settings.model)
-    with sums_checked(model, base_of(model)), uncollected():
-        # Late, because importing torch takes a second, and by then the socket must answer.
-        from midfill_engine.fill.filler import Filler  # noqa: PLC0415
+    with sums_checked(model, base_of(model)):
+        with uncollected():
+            # Late, because importing torch takes a second, and by then the socket must answer.
+            from midfill_engine.fill.filler import Filler  # noqa: PLC0415
 
-        return Filler.load(settings, progress)
+        with uncollected():  # apart, so that what loading frees is soon found among what it made
+            return Filler.load(settings, progress)
 
 
 class Engine:
