@@ -246,7 +246,12 @@ class Suggester:
             ahead.typed = ask.snapshot.text[ahead.ask.snapshot.offset : ask.snapshot.offset]
         live = document.live
         if live is not None and live.serves(ask):
-            outcome = await self._await(live, document)
+            settings = self._settings()
+            budget_ms = settings.explicit_budget_ms if ask.explicit else settings.budget_ms
+            try:
+                outcome = await self._await(live, document, budget_ms / 1000)
+            except TimeoutError:  # it was begun with a larger one
+                return silence("deadline")
             stopped = isinstance(outcome, Silence) and outcome.code == "stale" and not live.broken
             if stopped or not document.awaits(ask, turn) or not live.typed:
                 return outcome
@@ -268,11 +273,14 @@ class Suggester:
             document.live = live
         return live
 
-    async def _await(self, live: Live, document: DocumentState) -> Outcome:
+    async def _await(
+        self, live: Live, document: DocumentState, budget_s: float | None = None
+    ) -> Outcome:
         live.waiting += 1
         live.followed = False
         try:
-            return await asyncio.shield(live.task)
+            async with asyncio.timeout(budget_s):
+                return await asyncio.shield(live.task)
         except asyncio.CancelledError:
             current = asyncio.current_task()
             if current is None or not current.cancelling():
@@ -290,7 +298,7 @@ class Suggester:
 
         The next key then finds the context read, or even the answer; who rests on is told of it.
         """
-        if self._may_look_ahead:
+        if self._may_look_ahead and document.live is None:
             self._start(Live(replace(ask, selected=None), ahead=True), document)
 
     @property

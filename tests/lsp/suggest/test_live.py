@@ -72,17 +72,17 @@ class Plain:
 class Typist:
     """Types behind `BEFORE`, and asks."""
 
-    def __init__(self):
+    def __init__(self, **changed):
         self.requests = Requests()
-        settings = LspSettings(speculate=False)
+        settings = LspSettings(**({"speculate": False} | changed))
         self.now = 0.0
         self.suggester = Suggester(self.requests, Plain, lambda: settings, clock=lambda: self.now)
         self.version, self.typed, self.closed = 1, "", ""
 
-    def ask(self):
+    def ask(self, **more):
         text = BEFORE + self.typed + self.closed + AFTER
         snapshot = DocumentSnapshot(URI, self.version, "python", text, len(BEFORE + self.typed))
-        return asyncio.ensure_future(self.suggester.suggest(Ask(snapshot)))
+        return asyncio.ensure_future(self.suggester.suggest(Ask(snapshot, **more)))
 
     def type(self, more, closed=""):
         self.version += 1
@@ -109,9 +109,9 @@ async def settle():
         await asyncio.sleep(0)
 
 
-async def begun(typist, draft=""):
+async def begun(typist, draft="", **more):
     """A question that the backend is at, with a draft."""
-    question = typist.ask()
+    question = typist.ask(**more)
     await settle()
     if draft:
         typist.requests.draft(draft)
@@ -206,6 +206,21 @@ async def test_of_two_keys_that_a_draft_disappoints_only_the_newer_is_asked(typi
     typist.requests.answer("ear()")
     assert texts(await third) == ["ear()"]
     assert isinstance(await second, Silence)
+
+
+@pytest.mark.parametrize("speculate", [False, True])
+async def test_work_with_a_larger_budget_is_not_waited_for_beyond_ones_own(speculate):
+    typist = Typist(budget_ms=10, explicit_budget_ms=60_000, speculate=speculate)
+    await begun(typist, "compute", explicit=True)
+    typist.type("c")
+    late = await typist.ask()
+    assert late.code == "deadline"
+    await settle()
+    assert (typist.requests.asked, typist.requests.stopped) == ([BEFORE], [])
+    typist.requests.answer("compute(x)")
+    await settle()
+    assert texts(await typist.ask()) == ["ompute(x)"]
+    await typist.suggester.close()
 
 
 async def test_a_dismissal_is_no_reason_to_ask_again(typist):
