@@ -1,7 +1,10 @@
 """What stops the engine's work, and what must not."""
 
+import asyncio
+
 import pytest
 
+from midfill_lsp.suggest.live import RESTED_S
 from tests.fake_engine import fill, middle
 from tests.protocol.client import URI
 
@@ -234,6 +237,15 @@ async def test_only_who_wants_to_know_is_told(client, engine):
     [item] = await client.inline(0, 4)
     assert item["insertText"] == "late()"
     assert "midfill/late" not in [method for method, _ in client.notifications]
+
+
+async def test_nothing_is_asked_ahead_of_what_is_not_sure(client, engine):
+    engine.answer = lambda _: fill(middle("1", (" + 2", 0.3)))
+    client.open("x = \n")
+    [item] = await client.inline(0, 4)
+    assert item["insertText"] == "1 + 2"
+    await asyncio.sleep(2 * RESTED_S)
+    assert len(engine.requests) == 1
 
 
 async def test_nothing_is_asked_ahead_where_that_is_switched_off(connect, engine):

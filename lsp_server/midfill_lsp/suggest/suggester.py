@@ -307,8 +307,11 @@ class Suggester:
         return ready and self._settings().speculate and not self._on_battery()
 
     def _look_ahead(self, ask: Ask, suggestion: Suggestion, document: DocumentState) -> None:
-        """Ask for what follows a suggestion before it is accepted."""
-        if not self._may_look_ahead:
+        """Ask for what follows a suggestion before it is accepted, if all of it is sure.
+
+        What is not sure is mostly typed over, and the work thrown away.
+        """
+        if not self._may_look_ahead or suggestion.sure < len(suggestion.text):
             return
         snapshot = ask.snapshot
         after = snapshot.offset + suggestion.replace_after
