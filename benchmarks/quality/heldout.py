@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from midfill_engine.settings import EngineSettings, share_cores
@@ -63,11 +64,14 @@ def main() -> None:
     add("--strategy", action="append", required=True, help="repeatable")
     add("--max-tokens", type=int, default=128)
     add("--device", default="auto")
+    add("--in-place", action="store_true", help="nothing is missing: the true middle stands there")
     add("--first", type=int, default=0, help="so many cuts only, evenly taken")
     add("--minutes", type=float, default=0, help="end after so many, with what is done")
     add("--out", type=Path)
     args = parser.parse_args()
     cuts = cuts_file.sample(args.cuts, args.first)
+    if args.in_place:
+        cuts = [replace(cut, prefix=cut.prefix + cut.middle, middle="") for cut in cuts]
     filler = Filler.load(EngineSettings(model=args.model, device=args.device))
     began = time.monotonic()
     found: dict[str, list[tuple[Scored, float]]] = {name: [] for name in args.strategy}

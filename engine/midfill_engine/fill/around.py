@@ -14,6 +14,7 @@ from midfill_engine.fill.canvas import says_something
 WINDOW = 4000
 _OPENERS = {")": "(", "]": "[", "}": "{"}
 _BRACKET = re.compile(r"[()\[\]{}]")
+_WORD = re.compile(r"\w*")
 
 
 class Around:
@@ -27,13 +28,25 @@ class Around:
         _pair(prefix[-WINDOW:], self._opened)
         self._closed, _ = _pair(suffix[:WINDOW], [])
         self._begins, self._ends = len(prefix) <= WINDOW, len(suffix) <= WINDOW
-        lines = (line.strip() for line in suffix[:WINDOW].split("\n"))
+        self._suffix = suffix[:WINDOW]
+        self._rest = _word(suffix) if _word(prefix[-1:]) else ""
+        lines = (line.strip() for line in self._suffix.split("\n"))
         self._follows = next((line for line in lines if says_something(line)), "")
 
     def faults(self, middle: str) -> int:
         """How many brackets find no partner, and one if the line that follows is there twice."""
         echoes = bool(self._follows) and middle.rstrip().endswith(self._follows)
         return self.unpaired(middle) + echoes
+
+    def repeats(self, middle: str) -> bool:
+        """Whether ``middle`` says what stands behind it: nothing was missing.
+
+        All of it is how the suffix begins, or it begins with the rest of the word that the cursor
+        stands in. Unless a bracket finds its partner by it.
+        """
+        begins = bool(middle.strip()) and self._suffix.startswith(middle)
+        begins = begins or (self._rest != "" and _word(middle) == self._rest)
+        return begins and self.unpaired(middle) >= self.unpaired("")
 
     def unpaired(self, middle: str) -> int:
         """How many brackets in and around ``middle`` find no partner.
@@ -50,6 +63,12 @@ class Around:
             skipped = _close(closer, opened)
             count += 1 if skipped is None else skipped
         return count + len(opened) * self._ends
+
+
+def _word(text: str) -> str:
+    """The word that ``text`` begins with, if any."""
+    found = _WORD.match(text)
+    return found[0] if found else ""
 
 
 def _pair(text: str, opened: list[str]) -> tuple[list[str], int]:

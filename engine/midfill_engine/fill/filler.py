@@ -442,7 +442,7 @@ class Filler:
                 run.cache.before = request.prefix[-REMEMBERED:]
                 run.cache.middle = [placed.token for placed in canvas.placed]
             if canvas.placed or canvas.ended:
-                work.middles[number] = canvas.middle(reason)
+                work.middles[number] = _new(canvas.middle(reason), request)
         return reason
 
     def _decode(
@@ -554,6 +554,15 @@ def typed_since(before: str, prefix: str) -> str | None:
     whole = len(before) < REMEMBERED and prefix.startswith(before)
     at = 0 if whole else prefix.rfind(before)
     return None if at < 0 else prefix[at + len(before) :]
+
+
+def _new(middle: Middle, request: FillRequest) -> Middle:
+    """``middle``, or a blank one where it only says what stands behind it anyway."""
+    text, suffix = middle.text, request.suffix
+    alike = text[:1] == suffix[:1]  # looked at first, since the rest takes longer
+    if alike and request.allow_empty and Around(request.prefix, suffix).repeats(text):
+        return replace(middle, text="", tokens=(), finish_reason="end")
+    return middle
 
 
 def _ranked(middles: list[Middle]) -> tuple[Middle, ...]:

@@ -6,8 +6,8 @@ what follows it could make up for it; the most promising is followed first, and 
 cannot win any more. Where a middle is sure there are none, and nothing is computed. (Uniform-cost
 search with the best complete hypothesis as bound: Stahlberg and Byrne, arXiv 1908.10090.)
 
-Owns which other ways are followed, and which middle wins. What it finds does not depend on what
-forwards cost, but for the deadline.
+Owns which other ways are followed, and which middle wins, or that nothing is missing. What it finds
+does not depend on what forwards cost, but for the deadline.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ LONGEST = 24
 FAULT = 1.0
 #: As how many tokens one other way counts at least: each takes a forward.
 LEAST = 4
+#: From this probability of an end at once on, nothing is missing. Below one half, since greedy
+#: decoding writes where nothing has to be written far more often than it is silent where something
+#: has (chosen on held-out cuts, with their middle in place and without).
+NOTHING = 0.3
 #: Tokens of a middle that draft what may follow another token in it.
 REDRAFTED = 16
 
 
 class Found(NamedTuple):
-    """A middle that was decoded, and its score. One without an end, or blank, loses to any other.
+    """A middle that was decoded, and its score. One that says nothing new loses to any other.
 
     Attributes
     ----------
@@ -108,7 +112,10 @@ class Search:
         Halted
             Stopped. Out of time, it is the best so far.
         """
-        if len(self.canvas.placed) > LONGEST:
+        if trail.ends[0] > NOTHING:  # zero where a middle must not be empty
+            self.canvas.placed, self.canvas.ended = [], True
+            return "end"
+        if len(self.canvas.placed) > LONGEST or self.around.repeats(self._text(self.canvas.placed)):
             return reason
         first = self._found(self.canvas, trail, reason)
         best = self._see(first, first, 0)
@@ -173,9 +180,12 @@ class Search:
         score = -math.inf if reason == "length" else self._score(placed, total)
         return Found(placed, trail, reason, canvas.ended, score, canvas.ending.count)
 
+    def _text(self, placed: list[Placed]) -> str:
+        return self.canvas.cut(self.canvas.tokenizer.decode(one.token for one in placed))
+
     def _score(self, placed: list[Placed], total: float) -> float:
-        text = self.canvas.cut(self.canvas.tokenizer.decode(one.token for one in placed))
-        if not text.strip():
+        text = self._text(placed)
+        if not text.strip() or self.around.repeats(text):
             return -math.inf
         return total / divisor(len(placed)) - FAULT * self.around.faults(text)
 

@@ -52,6 +52,29 @@ def test_a_line_that_follows_anyway_is_a_fault(middle, suffix, faults):
     assert Around("", suffix).faults(middle) == faults
 
 
+@pytest.mark.parametrize(
+    ("prefix", "middle", "suffix", "repeats"),
+    [
+        ("#", "de", "define X\n", True),
+        ("#", "dx", "define X\n", False),
+        ("encod", "ing. If", "ing.\n", True),
+        ("encod", "ing", "ings.\n", True),
+        ("encod", "ingly ", "ing.\n", False),
+        ("encod.", "ing. If", "ing.\n", False),
+        ("f(g(x", "y)", "y);\n", False),
+        ("f(x", ")", ");\n", True),
+        ("f(g(x", ")", ");\n", False),  # a bracket is missing, and this is it
+        ("f(g(x", ")", ") + [\n", False),
+        ("{a\n", "}\n", "}\nb\n", True),
+        ("a", " ", " b", False),  # blank anyway
+        ("a", "", "b", False),
+        ("a", "b", "", False),
+    ],
+)
+def test_what_the_suffix_begins_with_was_not_missing(prefix, middle, suffix, repeats):
+    assert Around(prefix, suffix).repeats(middle) is repeats
+
+
 code = st.text("([{}])a ", max_size=8)
 
 

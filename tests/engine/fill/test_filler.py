@@ -75,6 +75,18 @@ def test_what_finds_no_end_ends_with_a_line(filler, monkeypatch, strategy):
     assert cut.nfe <= whole.nfe
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_middle_that_is_only_how_the_suffix_begins_is_none(filler, monkeypatch, strategy):
+    bias = filler._bias.clone()
+    bias[filler._tokenizer.encode("q")[0]] = 1e4
+    monkeypatch.setattr(filler, "_bias", bias)
+    asked = {"strategy": strategy, "max_tokens": 3}
+    [none] = fill(filler, suffix="qqquit\n", **asked).middles
+    assert (none.text, none.tokens, none.finish_reason) == ("", (), "end")
+    assert fill(filler, suffix="qqtwo\n", **asked).text == "qqq"
+    assert fill(filler, suffix="qqquit\n", allow_empty=False, **asked).text == "qqq"
+
+
 @pytest.mark.parametrize(("share", "empty"), [(0.4, False), (0.6, True)])
 def test_a_middle_is_empty_only_if_that_is_likelier_than_all_else(tiny_path, share, empty):
     model = Model(tiny_path)

@@ -41,6 +41,7 @@ class Gap:
     model: Model
     prefix: str = PREFIX
     width: int = WIDTH
+    behind: str = SUFFIX  # for the search alone
 
     def __post_init__(self) -> None:
         model = self.model
@@ -66,7 +67,7 @@ class Gap:
         return reason
 
     def search(self, reason: FinishReason, tokens: int) -> FinishReason:
-        around = Around(self.prefix, SUFFIX)
+        around = Around(self.prefix, self.behind)
         search = Search(self.run, self.canvas, self.model.spec, self.ids, [], self.width, around)
         return self.model.alone(search.improve(self.trail, reason, tokens))
 
@@ -220,6 +221,35 @@ def test_what_is_drawn_or_at_its_limit_is_not_searched(filler, fields):
 
     searched, greedy = answer("quality"), answer("balanced")
     assert (searched.text, searched.nfe) == (greedy.text, greedy.nfe)
+
+
+@pytest.mark.parametrize(("chance", "left"), [(0.28, False), (0.32, True), (0.0, False)])
+def test_where_an_end_at_once_is_probable_nothing_is_missing(model, chance, left):
+    gap = ended(model)
+    gap.trail.ends[0] = chance
+    assert gap.search("end", 0) == "end"
+    assert gap.tokens == ([] if left else gap.greedy)
+    assert gap.canvas.ended
+
+
+def test_what_only_repeats_the_suffix_is_not_found(model):
+    for prefix in PREFIXES:
+        gap = Gap(model, prefix)
+        if gap.both(60) == "end" and gap.tokens != gap.greedy:
+            break
+    repeated = model.tokenizer.decode(gap.tokens)
+    again = Gap(model, prefix, behind=repeated + "\n")
+    assert Around(prefix, again.behind).repeats(repeated)
+    again.both(60)
+    assert again.tokens != gap.tokens
+
+
+def test_beside_a_greedy_middle_that_repeats_the_suffix_none_is_looked_for(model):
+    gap = ended(model)
+    gap.behind = model.tokenizer.decode(gap.greedy) + "\n"
+    forwards = gap.run.nfe
+    gap.search("end", 60)
+    assert (gap.tokens, gap.run.nfe) == (gap.greedy, forwards)
 
 
 def test_a_long_middle_is_left_as_it_is(model, monkeypatch):
