@@ -1,6 +1,7 @@
 """Type through real files over LSP: keystroke to answer, calls saved, forwards wasted.
 
-    python benchmarks/keystroke.py [--places 4] [--gap-ms 180] [--engine RUNTIME_DIR] [--out FILE]
+    python benchmarks/keystroke.py [--places 4] [--gap-ms 180] [--max-tokens 96]
+        [--engine RUNTIME_DIR] [--out FILE]
 
 A real `midfill lsp` and a real engine. At each place the second half of a line is typed key by key,
 with the pauses of a typist (log-normal around ``--gap-ms``, a seed); after each key the editor's
@@ -158,7 +159,7 @@ def report(trace: Trace, before: dict[str, float], after: dict[str, float]) -> d
 
 async def trace_of(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
     client = await Client.start(directory, MIDFILL_LSP_ENGINE_AUTOSTART="true")
-    await client.initialize()
+    await client.initialize(initializationOptions={"maxTokens": args.max_tokens})
     await client.ready()
     before, trace = await metrics(directory), Trace()
     for file in FILES:
@@ -177,6 +178,7 @@ def main() -> None:
     parser.add_argument("--places", type=int, default=4, help="lines typed per file")
     parser.add_argument("--gap-ms", type=float, default=180, help="median pause between keys")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--max-tokens", type=int, default=96, help="of a suggestion")
     parser.add_argument("--engine", type=Path, help="runtime directory of a running engine")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
