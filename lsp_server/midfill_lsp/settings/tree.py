@@ -172,7 +172,7 @@ class LspSettings:
     )
     speculate: bool = setting(
         True,
-        "Compute what follows a shown suggestion ahead of its acceptance; never on battery.",
+        "Compute what follows a sure suggestion ahead of its acceptance; never on battery.",
         narrow="off",
     )
     pause_on_battery: bool = setting(
