@@ -43,8 +43,9 @@ FAULT = 1.0
 LEAST = 4
 #: From this probability of an end at once on, nothing is missing. Below one half, since greedy
 #: decoding writes where nothing has to be written far more often than it is silent where something
-#: has (chosen on held-out cuts, with their middle in place and without).
-NOTHING = 0.3
+#: has (chosen on held-out cuts, with their middle in place and without). Far below it where the
+#: middle begins with a new line: then what stands before the cursor is finished.
+NOTHING, NO_MORE = 0.3, 0.1
 #: Tokens of a middle that draft what may follow another token in it.
 REDRAFTED = 16
 
@@ -112,10 +113,12 @@ class Search:
         Halted
             Stopped. Out of time, it is the best so far.
         """
-        if trail.ends[0] > NOTHING:  # zero where a middle must not be empty
+        text = self._text(self.canvas.placed)
+        begins = text.lstrip(" \t").startswith(("\n", "\r"))
+        if trail.ends[0] > (NO_MORE if begins else NOTHING):  # 0 where a middle must not be empty
             self.canvas.placed, self.canvas.ended = [], True
             return "end"
-        if len(self.canvas.placed) > LONGEST or self.around.repeats(self._text(self.canvas.placed)):
+        if len(self.canvas.placed) > LONGEST or self.around.repeats(text):
             return reason
         first = self._found(self.canvas, trail, reason)
         best = self._see(first, first, 0)

@@ -223,10 +223,24 @@ def test_what_is_drawn_or_at_its_limit_is_not_searched(filler, fields):
     assert (searched.text, searched.nfe) == (greedy.text, greedy.nfe)
 
 
-@pytest.mark.parametrize(("chance", "left"), [(0.28, False), (0.32, True), (0.0, False)])
-def test_where_an_end_at_once_is_probable_nothing_is_missing(model, chance, left):
+@pytest.mark.parametrize(
+    ("chance", "first", "left"),
+    [
+        (0.28, "", False),
+        (0.32, "", True),
+        (0.0, "", False),
+        (0.08, "\n", False),
+        (0.12, "\n", True),
+        (0.0, "\n", False),
+    ],
+)
+def test_where_an_end_at_once_is_probable_nothing_is_missing(model, chance, first, left):
     gap = ended(model)
     gap.trail.ends[0] = chance
+    if first:
+        token = model.tokenizer.encode(first)[0]
+        gap.canvas.placed[0] = gap.canvas.placed[0]._replace(token=token)
+        gap.greedy = gap.tokens
     assert gap.search("end", 0) == "end"
     assert gap.tokens == ([] if left else gap.greedy)
     assert gap.canvas.ended
