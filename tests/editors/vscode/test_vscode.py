@@ -239,7 +239,7 @@ async def test_tab_goes_through_a_snippet(office: Office):
     for text in ("a", "b"):
         await office.window.type(text)
         await office.window.press("Tab")
-        assert await office.window.drawn() == ""
+        await office.window.draws("")  # the tail that was drawn goes a moment after the key
     await office.window.type(";")
     assert await office.saved() == "pair(a, b);\n"
 
