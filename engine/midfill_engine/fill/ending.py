@@ -52,8 +52,7 @@ class Ending:
 
         A line is over before its newline and behind it.
         """
-        starts = text.lstrip(" \t").startswith(("\n", "\r"))
-        if self._last and (starts or self._newline):
+        if self._last and (starts_line(text) or self._newline):
             closed = not self._open and self._last not in _GOES_ON
             score = self._written + log(end)
             if (closed, score) > (self._closed, self._score):
@@ -78,6 +77,11 @@ class Ending:
         if self._written < self.least:
             return True
         return self.early and self._closed and self._written + MARGIN < self._score
+
+
+def starts_line(text: str) -> bool:
+    """Whether ``text`` begins with a new line, blanks before it aside."""
+    return text.lstrip(" \t").startswith(("\n", "\r"))
 
 
 def log(probability: float) -> float:

@@ -23,7 +23,7 @@ import torch
 from midfill_engine.fill.around import Around
 from midfill_engine.fill.canvas import Canvas
 from midfill_engine.fill.causal import Trail, causal
-from midfill_engine.fill.ending import Ending, log
+from midfill_engine.fill.ending import Ending, log, starts_line
 from midfill_engine.fill.run import Run
 from midfill_engine.fill.steps import Halted, Steps
 from midfill_engine.hole import Placed
@@ -114,8 +114,8 @@ class Search:
             Stopped. Out of time, it is the best so far.
         """
         text = self._text(self.canvas.placed)
-        begins = text.lstrip(" \t").startswith(("\n", "\r"))
-        if trail.ends[0] > (NO_MORE if begins else NOTHING):  # 0 where a middle must not be empty
+        # The end's probability is 0 where a middle must not be empty.
+        if trail.ends[0] > (NO_MORE if starts_line(text) else NOTHING):
             self.canvas.placed, self.canvas.ended = [], True
             return "end"
         if len(self.canvas.placed) > LONGEST or self.around.repeats(text):

@@ -246,8 +246,7 @@ class Suggester:
             ahead.typed = ask.snapshot.text[ahead.ask.snapshot.offset : ask.snapshot.offset]
         live = document.live
         if live is not None and live.serves(ask):
-            settings = self._settings()
-            budget_ms = settings.explicit_budget_ms if ask.explicit else settings.budget_ms
+            budget_ms = _budget_ms(self._settings(), patient=ask.explicit)
             try:
                 outcome = await self._await(live, document, budget_ms / 1000)
             except TimeoutError:  # it was begun with a larger one
@@ -428,13 +427,17 @@ def _request(live: Live, window: ContextWindow, session: str, settings: LspSetti
         snippets=window.snippets,
         session=session,
         version=live.ask.snapshot.version,
-        budget_ms=settings.explicit_budget_ms if explicit or live.ahead else settings.budget_ms,
+        budget_ms=_budget_ms(settings, patient=explicit or live.ahead),
         max_tokens=settings.max_tokens,
         candidates=settings.candidates if explicit else 1,
         # Who asks explicitly expects something.
         allow_empty=not explicit,
         speculative=live.ahead,
     )
+
+
+def _budget_ms(settings: LspSettings, *, patient: bool) -> int:
+    return settings.explicit_budget_ms if patient else settings.budget_ms
 
 
 def _why_not_in(scope: str, settings: LspSettings) -> Silence | None:

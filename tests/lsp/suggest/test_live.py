@@ -118,6 +118,15 @@ async def begun(typist, draft="", **more):
     return question
 
 
+async def followed(typist, draft):
+    """A question that comes with the key ``c`` while the one before it is at ``draft``."""
+    await begun(typist, draft)
+    typist.type("c")
+    question = typist.ask()
+    await settle()
+    return question
+
+
 def texts(outcome):
     return [] if isinstance(outcome, Silence) else [suggestion.text for suggestion in outcome]
 
@@ -158,10 +167,7 @@ async def test_a_cancel_that_no_key_follows_stops_the_work(typist, monkeypatch):
 
 
 async def test_a_draft_that_turns_away_from_what_was_typed_is_dropped_at_once(typist):
-    await begun(typist, "compute")
-    typist.type("c")
-    second = typist.ask()
-    await settle()
+    second = await followed(typist, "compute")
     typist.requests.draft("other")
     await settle()
     assert typist.requests.stopped == [BEFORE]
@@ -171,10 +177,7 @@ async def test_a_draft_that_turns_away_from_what_was_typed_is_dropped_at_once(ty
 
 
 async def test_a_draft_of_which_nothing_is_left_is_not_waited_for(typist):
-    await begun(typist, "c")
-    typist.type("c")
-    second = typist.ask()
-    await settle()
+    second = await followed(typist, "c")
     assert typist.requests.asked == [BEFORE, BEFORE + "c"]
     typist.requests.answer("lear()")
     assert texts(await second) == ["lear()"]
@@ -182,10 +185,7 @@ async def test_a_draft_of_which_nothing_is_left_is_not_waited_for(typist):
 
 @pytest.mark.parametrize(("answer", "reason"), [("other", "end"), ("", "deadline"), ("c", "end")])
 async def test_an_answer_that_leaves_nothing_is_asked_for_again(typist, answer, reason):
-    await begun(typist, "compute")
-    typist.type("c")
-    second = typist.ask()
-    await settle()
+    second = await followed(typist, "compute")
     typist.requests.answer(answer, reason)
     await settle()
     assert typist.requests.asked == [BEFORE, BEFORE + "c"]
@@ -194,10 +194,7 @@ async def test_an_answer_that_leaves_nothing_is_asked_for_again(typist, answer, 
 
 
 async def test_of_two_keys_that_a_draft_disappoints_only_the_newer_is_asked(typist):
-    await begun(typist, "compute")
-    typist.type("c")
-    second = typist.ask()
-    await settle()
+    second = await followed(typist, "compute")
     typist.requests.draft("other")
     typist.type("l")
     third = typist.ask()
@@ -224,10 +221,7 @@ async def test_work_with_a_larger_budget_is_not_waited_for_beyond_ones_own(specu
 
 
 async def test_a_dismissal_is_no_reason_to_ask_again(typist):
-    await begun(typist, "compute")
-    typist.type("c")
-    second = typist.ask()
-    await settle()
+    second = await followed(typist, "compute")
     typist.suggester.dismiss(URI, 0)
     assert isinstance(await second, Silence)
     assert typist.requests.asked == [BEFORE]
