@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
             log_every=args.log_every,
             save_at=tuple(args.save_at),
         ),
-        Feed(args.rows, args.length, args.loaders, args.seed, tuple(args.answers)),
+        Feed(args.rows, args.length, args.loaders, args.seed, tuple(args.answers), args.beside),
         workers,
         adapters=Adapters(args.rank, args.alpha or 2 * args.rank, args.further)
         if args.rank
@@ -112,6 +112,11 @@ def _parser() -> argparse.ArgumentParser:
         required=True,
         type=Path,
         help="folder that `midfill train corpus` wrote: its train part",
+    )
+    add(
+        "--beside",
+        type=Path,
+        help="a second corpus, from which half of the cuts without answers are drawn",
     )
     add(
         "--answers",

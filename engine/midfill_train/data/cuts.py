@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from midfill_train.corpus.kinds import MAX_SPAN, Kind
 from midfill_train.corpus.store import Document
 
-#: How often each habit is drawn. The first nine end where a syntax node ends.
+#: How often each habit is drawn. The first dozen end where a syntax node, or a paragraph ends.
 HABITS: dict[str, float] = {
     "statement": 0.13,
     "block": 0.08,
@@ -31,11 +31,12 @@ HABITS: dict[str, float] = {
     "definition": 0.02,
     "next": 0.04,  # after an accepted suggestion: what follows a finished line
     "closed": 0.03,  # inside brackets that the editor closed; the rest of the line is not written
+    "explained": 0.07,  # behind a docstring or comment: the body, or the paragraph
     "line": 0.09,  # to the end of the line
     "inline": 0.04,  # something stays behind the cursor
-    "lines": 0.14,  # whole lines, from column 0, the last newline included
+    "lines": 0.12,  # whole lines, from column 0, the last newline included
     "rest": 0.05,  # the rest of this line and some that follow
-    "random": 0.20,  # from any character to any other
+    "random": 0.15,  # from any character to any other
     "empty": 0.005,  # nothing is missing
 }
 _SYNTAX = {kind.name.lower(): kind for kind in Kind}
@@ -206,6 +207,38 @@ def _rest(rng: random.Random, text: bytes, spans: Spans, _name: str) -> Place:
     return at, at + len(text[at:end].rstrip())
 
 
+def _explained(rng: random.Random, text: bytes, spans: Spans, _name: str) -> Place | None:
+    """What a comment announces: to the end of its paragraph; behind a docstring, of the body."""
+    comments = spans[spans[:, 2] == Kind.COMMENT]
+    places = [(int(row[0]), int(row[1])) for row in comments if _ends_line(text, *row[:2])]
+    docs = [place for place in places if text[place[0]] not in b"#/*" and place[0]]
+    chosen = docs if docs and rng.random() < 0.7 else places
+    if not chosen:
+        return None
+    first, behind = rng.choice(chosen)
+    depth, end = first - _line_start(text, first), behind
+    while end < len(text):
+        after = _line_end(text, end + 1)
+        line = text[end + 1 : after]
+        ends = not line.strip() if (first, behind) not in docs else False
+        if ends or (line.strip() and _indent(line) < depth):
+            break
+        end = after
+    end = behind + len(text[behind:end].rstrip())
+    if end <= behind:
+        return None
+    start = behind  # the editor has not begun the next line, or indented it
+    if rng.random() < 0.7:
+        start += len(text[behind:end]) - len(text[behind:end].lstrip())
+    return start, end
+
+
+def _ends_line(text: bytes, start: int, end: int) -> bool:
+    """Whether the node alone fills its last line, and the first one behind the indentation."""
+    before = text[_line_start(text, start) : start]
+    return not before.strip() and not text[end : _line_end(text, end)].strip()
+
+
 def _next(rng: random.Random, text: bytes, spans: Spans, _name: str) -> Place | None:
     _, start = _a_line(rng, text, spans)
     end = start
@@ -232,6 +265,7 @@ def _empty(rng: random.Random, text: bytes, spans: Spans, _name: str) -> Place:
 
 
 _FINDERS: dict[str, Callable[[random.Random, bytes, Spans, str], Place | None]] = {
+    "explained": _explained,
     "next": _next,
     "line": _line,
     "inline": _inline,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -40,6 +41,8 @@ LANGUAGE_SHARES = {
 PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
 #: Of the cuts, where there are answered ones.
 ANSWERED_SHARE = 0.6
+#: Of the cuts without answers, where a second corpus is given.
+BESIDE_SHARE = 0.5
 MAX_CONTEXT, MAX_MIDDLE = 2300, 126
 #: Widest noisy block.
 BLOCK = 32
@@ -69,28 +72,38 @@ class Sampler:
     rng: random.Random
     shares: dict[str, float] = field(default_factory=lambda: dict(LANGUAGE_SHARES))
     answered: Sequence[Store] = ()
+    beside: Sampler | None = None
     _by_language: dict[str, NDArray[np.int64]] = field(init=False)
     _chances: dict[str, NDArray[np.float64]] = field(init=False)
     _by_package: dict[str, list[int]] = field(init=False)
 
     def __post_init__(self) -> None:
-        languages = np.array(self.corpus.languages)
-        self._by_language = {name: np.flatnonzero(languages == name) for name in self.shares}
-        self.shares = {n: s for n, s in self.shares.items() if len(self._by_language[n])}
-        roots = np.sqrt(self.corpus.sizes())
-        self._chances = {n: np.cumsum(roots[self._by_language[n]]) for n in self.shares}
+        self.share(self.shares)
         self._by_package = {}
         for i, package in enumerate(self.corpus.packages):
             self._by_package.setdefault(package, []).append(i)
+
+    def share(self, shares: dict[str, float]) -> None:
+        """Draw languages by ``shares``, those that the corpus has."""
+        languages = np.array(self.corpus.languages)
+        self._by_language = {name: np.flatnonzero(languages == name) for name in shares}
+        self.shares = {n: s for n, s in shares.items() if len(self._by_language[n])}
+        roots = np.sqrt(self.corpus.sizes())
+        self._chances = {n: np.cumsum(roots[self._by_language[n]]) for n in self.shares}
 
     def __iter__(self) -> Iterator[Rows]:
         while True:
             if self.answered and self.rng.random() < ANSWERED_SHARE:
                 yield self._answered()
                 continue
-            rows = self._plain() if self.rng.random() < PLAIN_SHARE else self._cut()
+            source = self.beside if self.beside and self.rng.random() < BESIDE_SHARE else self
+            rows = source.another()
             if rows is not None:
                 yield rows
+
+    def another(self) -> Rows | None:
+        """A cut without answers, or a piece of a file; ``None`` as `draw`."""
+        return self._plain() if self.rng.random() < PLAIN_SHARE else self._cut()
 
     def _document(self) -> Document:
         """A document: language by share, then by the square root of its size."""
@@ -189,6 +202,9 @@ class PackedBatches(IterableDataset[Batch]):
     ----------
     answers
         Folders of answered cuts, of which some are mixed in.
+    beside
+        A second corpus, from which `BESIDE_SHARE` of the cuts without answers are drawn, its
+        languages by their numbers of files.
     """
 
     def __init__(
@@ -201,8 +217,10 @@ class PackedBatches(IterableDataset[Batch]):
         length: int,
         seed: int,
         answers: Sequence[Path] = (),
+        beside: Path | None = None,
     ) -> None:
         self._corpus, self._checkpoint, self._answers = corpus, checkpoint, answers
+        self._beside = beside
         self._block_size, self._rows, self._length, self._seed = block_size, rows, length, seed
 
     def __iter__(self) -> Iterator[Batch]:
@@ -210,6 +228,12 @@ class PackedBatches(IterableDataset[Batch]):
         sampler = open_sampler(
             self._corpus, self._checkpoint, self._block_size, str(self._seed), answered
         )
+        if self._beside:
+            shares = {n: float(c) for n, c in Counter(Corpus(self._beside).languages).items()}
+            sampler.beside = open_sampler(
+                self._beside, self._checkpoint, self._block_size, f"{self._seed} beside"
+            )
+            sampler.beside.share(shares)
         source = iter(sampler)
         while True:
             yield pack(source, self._rows, self._length)

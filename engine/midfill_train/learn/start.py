@@ -31,6 +31,7 @@ class Feed:
     loaders: int
     seed: int
     answers: tuple[Path, ...] = ()
+    beside: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ def start(
             length=feed.length,
             seed=feed.seed * 1000 + workers.rank,
             answers=feed.answers,
+            beside=feed.beside,
         ),
         batch_size=None,
         num_workers=feed.loaders,
