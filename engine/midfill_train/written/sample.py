@@ -142,18 +142,19 @@ class Sampler:
             self._step()
             return
         if self._graph is None:
-            # A step changes nothing but what the next one writes again: it may run for practice.
-            count = self._count.clone()
+            # What else a step changes the next one writes again: it may run for practice.
+            state = (self._count, self._done)
+            before = [tensor.clone() for tensor in state]
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
                 self._step()
             torch.cuda.current_stream().wait_stream(side)
-            self._count.copy_(count)
             self._graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self._graph):
+            with torch.cuda.graph(self._graph):  # recorded, not run
                 self._step()
-            self._count.copy_(count)
+            for tensor, old in zip(state, before, strict=True):
+                tensor.copy_(old)
         self._graph.replay()
 
     def _step(self) -> None:
