@@ -7,7 +7,7 @@ HumanEval-Infilling tasks (``prompt``, ``suffix``, ``canonical_solution``, ``tes
 ``entry_point``) are executed with ``--execute``: model-written code runs in a child process with
 limits on time and memory, which is no sandbox. SAFIM tasks (``eval_prompt`` with
 ``{{completion}}``, ``ground_truth``) are compared with the truth. The whole answer counts, nothing
-is trimmed.
+is trimmed. ``--whole`` asks for all of a function behind its docstring, with nothing after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,18 @@ def tasks(path: Path) -> Iterator[Task]:
             yield Task(row["task_id"], row["prompt"], row["suffix"], truth, check)
 
 
+def whole(some: Iterable[Task]) -> list[Task]:
+    """Of each program the task with the shortest prefix, and as its gap all that follows."""
+    found: dict[str, Task] = {}
+    for task in some:
+        after = task.truth + task.suffix
+        # A program is known by its checks: names are counted anew in each set of tasks.
+        known = found.get(task.check)
+        if known is None or len(task.prefix) < len(known.prefix):
+            found[task.check] = Task(task.name, task.prefix, "", after, task.check)
+    return list(found.values())
+
+
 def passes(task: Task, answer: str) -> bool:
     """Whether the completed program's tests pass, in a child process."""
 
@@ -94,10 +106,12 @@ def main() -> None:
     add("--strategy", default="balanced")
     add("--max-tokens", type=int, default=128)
     add("--first", type=int, default=0, help="so many tasks only, evenly taken")
+    add("--whole", action="store_true", help="each program once: all behind its first gap's start")
     add("--execute", action="store_true", help="run the completed programs")
     add("--out", type=Path)
     args = parser.parse_args()
     some = list(tasks(args.data))
+    some = whole(some) if args.whole else some
     if args.first:
         some = some[:: max(1, len(some) // args.first)][: args.first]
     filler = Filler.load(EngineSettings(model=args.model))

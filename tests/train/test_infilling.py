@@ -3,7 +3,7 @@
 import gzip
 import json
 
-from benchmarks.quality.infilling import passes, tasks
+from benchmarks.quality.infilling import Task, passes, tasks, whole
 
 
 def test_both_formats_become_gaps(tmp_path):
@@ -25,3 +25,14 @@ def test_both_formats_become_gaps(tmp_path):
     assert passes(one, one.truth)
     assert not passes(one, "    return x\n")
     assert not passes(one, "    return x +\n")
+
+
+def test_the_whole_program_behind_its_first_gap():
+    gaps = [
+        Task("f/1", "def f():\n    a = 1\n", "", "    return a\n", "check(f)"),
+        Task("f/0", "def f():\n", "    return a\n", "    a = 1\n", "check(f)"),
+        Task("g/0", "def g():\n", "    pass\n", "", "check(g)"),
+    ]
+    first, second = whole(gaps)
+    assert first == Task("f/0", "def f():\n", "", "    a = 1\n    return a\n", "check(f)")
+    assert second.truth == "    pass\n"
