@@ -1,8 +1,8 @@
 """``midfill train write``: a chat model writes exercises, as source files in a folder.
 
-`midfill train corpus` makes a corpus of them (and keeps benchmarks out of it), `midfill train
-tested` one of those whose examples pass. Code that the model wrote is run, in child processes with
-limits, which is no sandbox. Several GPUs: one process each, with another ``--seed`` and ``--out``.
+`midfill train corpus` makes a corpus of them, and keeps benchmarks out of it. Code that the model
+wrote is run, in child processes with limits, which is no sandbox. Several GPUs: one process each,
+with another ``--seed`` and ``--out``.
 """
 
 from __future__ import annotations

@@ -217,11 +217,11 @@ def _explained(rng: random.Random, text: bytes, spans: Spans, _name: str) -> Pla
         return None
     first, behind = rng.choice(chosen)
     depth, end = first - _line_start(text, first), behind
+    paragraph = (first, behind) not in docs
     while end < len(text):
         after = _line_end(text, end + 1)
         line = text[end + 1 : after]
-        ends = not line.strip() if (first, behind) not in docs else False
-        if ends or (line.strip() and _indent(line) < depth):
+        if _indent(line) < depth if line.strip() else paragraph:
             break
         end = after
     end = behind + len(text[behind:end].rstrip())
