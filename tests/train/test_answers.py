@@ -13,7 +13,7 @@ from midfill_train.answers.branch import Branches
 from midfill_train.answers.cost import Costs
 from midfill_train.commands import main
 from midfill_train.data.answered import Answered, Store, write
-from midfill_train.data.pack import PackedBatches, pack
+from midfill_train.data.pack import Mixture, PackedBatches, pack
 from midfill_train.data.rows import build
 from midfill_train.evaluate.decode import Decoder, Reading
 from midfill_train.learn.loop import Run, Trainer
@@ -168,7 +168,9 @@ def test_the_command_answers(corpus, checkpoint, tmp_path, capsys):
 
 def test_training_prefers_what_costs_less(corpus, checkpoint, marks, tmp_path):
     write(tmp_path, CUTS)
-    source = PackedBatches(corpus, checkpoint, rows=1, length=1500, seed=3, answers=[tmp_path])
+    source = PackedBatches(
+        corpus, checkpoint, rows=1, length=1500, seed=3, mixture=Mixture(answers=(tmp_path,))
+    )
     lines: list[str] = []
     run = Run(Schedule(3e-3, rounding=1), steps=16, chunk=512, risk=8, log_every=4)
     network = files.load(checkpoint)

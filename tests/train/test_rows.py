@@ -7,11 +7,13 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
+from midfill_train.corpus.build import build as build_corpus
 from midfill_train.corpus.spans import spans
 from midfill_train.data import layout, noise
 from midfill_train.data.cuts import HABITS, cut, draw_habit
-from midfill_train.data.pack import PackedBatches
+from midfill_train.data.pack import Mixture, PackedBatches
 from midfill_train.data.rows import CAUSAL_END, build
 from midfill_train.model.attention import build_mask
 
@@ -165,3 +167,43 @@ def test_streams_differ_by_seed_and_repeat_by_it(corpus, checkpoint):
 
     assert torch.equal(first(1), first(1))
     assert not torch.equal(first(1), first(2))
+
+
+def test_exercises_are_mixed_in_as_often_as_asked(corpus, checkpoint, tmp_path):
+    """They say `solved`, which the corpus never does."""
+    exercise = """def multiples_{0}(values):
+    \"\"\"Return all values {0} times as large, in the order in which they came.\"\"\"
+    solved = []
+    for value in values:
+        solved.append(value * {0})
+    return solved
+
+
+def solved_{0}():
+    \"\"\"Return the multiples of {0} and of the two numbers that follow it.\"\"\"
+    solved = multiples_{0}([{0}, {0} + 1, {0} + 2])
+    return solved if solved else None
+"""
+    for i in range(12):
+        (tmp_path / "written").mkdir(exist_ok=True)
+        (tmp_path / "written" / f"e{i}.py").write_text(exercise.format(i))
+    build_corpus([tmp_path / "written"], tmp_path / "c", whole=True, held_out_files=0)
+    written = tmp_path / "c" / "train"
+    word = Tokenizer.from_file(str(checkpoint / "tokenizer.json")).encode(" solved").ids
+
+    def share(exercised):
+        mixture = Mixture(exercises=written, exercised=exercised)
+        batches = PackedBatches(corpus, checkpoint, rows=1, length=1500, seed=2, mixture=mixture)
+        cuts = solved = 0
+        for batch in islice(batches, 12):
+            for number in range(int(batch["segment"].max()) + 1):
+                ids = batch["ids"][(batch["segment"] == number) & (batch["block"] == 0)].tolist()
+                cuts += 1
+                solved += any(
+                    ids[i : i + len(word)] == word for i in range(len(ids) - len(word) + 1)
+                )
+        return solved / cuts
+
+    assert share(0.0) == 0
+    assert 0.3 < share(0.7) < 0.95
+    assert share(1.0) > 0.8

@@ -34,6 +34,11 @@ def main(argv: Sequence[str]) -> int:
         type=Path,
         help="a file of regular expressions, one a line, no match of which may be learned",
     )
+    add(
+        "--whole",
+        action="store_true",
+        help="take each root as one folder of code, all of it: no archives, no limit a package",
+    )
     add("--held-out-files", type=int, default=120, help="files a language kept for measuring")
     add(
         "--held-out",
@@ -52,6 +57,7 @@ def main(argv: Sequence[str]) -> int:
         patterns=args.patterns.read_text().split("\n")[:-1] if args.patterns else (),
         held_out_files=args.held_out_files,
         held_out_packages=args.held_out,
+        whole=args.whole,
         seed=args.seed,
         processes=args.processes,
         progress=_progress,

@@ -15,7 +15,7 @@ from midfill_engine.models.locate import base_of
 from midfill_engine.wire import MidfillError
 from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.noise import MIN_WIDTH
-from midfill_train.data.pack import BLOCK, MAX_CONTEXT, MAX_MIDDLE
+from midfill_train.data.pack import BLOCK, MAX_CONTEXT, MAX_MIDDLE, Mixture
 from midfill_train.learn.loop import Run
 from midfill_train.learn.risk import RISK
 from midfill_train.learn.schedule import Schedule
@@ -35,6 +35,7 @@ def main(argv: Sequence[str]) -> int:
         if not args.rank:
             raise MidfillError(f"{args.checkpoint} is no adapter.", "Train one: --rank 32.")
     rounding = (1.0 if args.rank else ROUNDING) if args.rounding is None else args.rounding
+    mixture = Mixture(tuple(args.answers), args.answered, args.exercises, args.exercised)
     workers = Workers.join()
     state = args.out / "state.pt"
     trainer, source = start(
@@ -49,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
             log_every=args.log_every,
             save_at=tuple(args.save_at),
         ),
-        Feed(args.rows, args.length, args.loaders, args.seed, tuple(args.answers), args.beside),
+        Feed(args.rows, args.length, args.loaders, args.seed, mixture),
         workers,
         adapters=Adapters(args.rank, args.alpha or 2 * args.rank, args.further)
         if args.rank
@@ -114,10 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder that `midfill train corpus` wrote: its train part",
     )
     add(
-        "--beside",
+        "--exercises",
         type=Path,
-        help="a second corpus, from which half of the cuts without answers are drawn",
+        help="a second corpus, of solutions behind their statements (`midfill train write`)",
     )
+    add("--exercised", type=float, default=0.5, help="their share of the cuts without answers")
     add(
         "--answers",
         type=Path,
@@ -125,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="folders that `midfill train answers` wrote: the better of its answers are preferred",
     )
+    add("--answered", type=float, default=0.6, help="share of the cuts that have answers")
     add("--risk", type=float, default=RISK, help="weight of what its answers cost, beside the loss")
     add("--out", required=True, type=Path, help="folder for the exports")
     add("--minutes", type=float, default=0.0, help="end after so many minutes")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,8 @@ HABITS: dict[str, float] = {
     "random": 0.15,  # from any character to any other
     "empty": 0.005,  # nothing is missing
 }
+#: The same for exercises: solutions behind their statement, and several lines of them.
+EXERCISE_HABITS = HABITS | {"explained": 0.4, "lines": 0.2, "rest": 0.1, "random": 0.2}
 _SYNTAX = {kind.name.lower(): kind for kind in Kind}
 #: How often a definition stands alone, as in a new file.
 ALONE = 0.3
@@ -64,9 +66,9 @@ class Cut:
     suffix: str
 
 
-def draw_habit(rng: random.Random) -> str:
-    """One of `HABITS`, as often as it says."""
-    return rng.choices(list(HABITS), list(HABITS.values()))[0]
+def draw_habit(rng: random.Random, habits: Mapping[str, float] = HABITS) -> str:
+    """One of ``habits``, as often as it says."""
+    return rng.choices(list(habits), list(habits.values()))[0]
 
 
 def cut(rng: random.Random, document: Document, habit: str) -> Cut | None:

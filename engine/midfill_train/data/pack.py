@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from midfill_engine.models.locate import base_of
 from midfill_train.corpus.store import Corpus, Document
 from midfill_train.data import layout
 from midfill_train.data.answered import Store
-from midfill_train.data.cuts import Cut, cut, draw_habit
+from midfill_train.data.cuts import EXERCISE_HABITS, HABITS, Cut, cut, draw_habit
 from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.rows import Rows, build
 
@@ -39,10 +39,6 @@ LANGUAGE_SHARES = {
     "java": 0.07,
 }
 PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
-#: Of the cuts, where there are answered ones.
-ANSWERED_SHARE = 0.6
-#: Of the cuts without answers, where a second corpus is given.
-BESIDE_SHARE = 0.5
 MAX_CONTEXT, MAX_MIDDLE = 2300, 126
 #: Widest noisy block.
 BLOCK = 32
@@ -50,6 +46,25 @@ BLOCK = 32
 _TRIES = 6
 
 Batch = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """What cuts are drawn from besides the corpus.
+
+    Attributes
+    ----------
+    answers
+        Folders of answered cuts: of all cuts the share ``answered``, if there are any.
+    exercises
+        A second corpus, cut by `EXERCISE_HABITS`, its languages by their numbers of files: of the
+        cuts without answers the share ``exercised``.
+    """
+
+    answers: tuple[Path, ...] = ()
+    answered: float = 0.6
+    exercises: Path | None = None
+    exercised: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,7 @@ class Drawn:
 
 @dataclass(slots=True)
 class Sampler:
-    """Draws cuts of a corpus as `Rows`, and some of ``answered`` if there are any."""
+    """Draws cuts of a corpus as `Rows`, and by ``mixture`` some answered and some of exercises."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -71,8 +86,10 @@ class Sampler:
     block_size: int
     rng: random.Random
     shares: dict[str, float] = field(default_factory=lambda: dict(LANGUAGE_SHARES))
+    habits: Mapping[str, float] = field(default_factory=lambda: HABITS)
+    mixture: Mixture = field(default_factory=Mixture)
     answered: Sequence[Store] = ()
-    beside: Sampler | None = None
+    exercises: Sampler | None = None
     _by_language: dict[str, NDArray[np.int64]] = field(init=False)
     _chances: dict[str, NDArray[np.float64]] = field(init=False)
     _by_package: dict[str, list[int]] = field(init=False)
@@ -93,11 +110,11 @@ class Sampler:
 
     def __iter__(self) -> Iterator[Rows]:
         while True:
-            if self.answered and self.rng.random() < ANSWERED_SHARE:
+            if self.answered and self.rng.random() < self.mixture.answered:
                 yield self._answered()
                 continue
-            source = self.beside if self.beside and self.rng.random() < BESIDE_SHARE else self
-            rows = source.another()
+            exercised = self.rng.random() < self.mixture.exercised
+            rows = ((exercised and self.exercises) or self).another()
             if rows is not None:
                 yield rows
 
@@ -127,7 +144,7 @@ class Sampler:
 
     def draw(self) -> Drawn | None:
         """One cut; ``None`` where a file has no place for one, or it is too long."""
-        document, made = self._document_with(draw_habit(self.rng))
+        document, made = self._document_with(draw_habit(self.rng, self.habits))
         if made is None:
             return None
         context = layout.context(
@@ -197,14 +214,6 @@ class PackedBatches(IterableDataset[Batch]):
     Each batch holds int32 tensors ``(rows, length)``: ``ids``, ``labels``, ``position``,
     ``limit``, ``block``, ``teacher`` (a position of the same row), ``segment`` (the cut's number in
     its row, -1 for padding), and float32 ``weight`` and ``cost``.
-
-    Parameters
-    ----------
-    answers
-        Folders of answered cuts, of which some are mixed in.
-    beside
-        A second corpus, from which `BESIDE_SHARE` of the cuts without answers are drawn, its
-        languages by their numbers of files.
     """
 
     def __init__(
@@ -216,32 +225,29 @@ class PackedBatches(IterableDataset[Batch]):
         rows: int,
         length: int,
         seed: int,
-        answers: Sequence[Path] = (),
-        beside: Path | None = None,
+        mixture: Mixture | None = None,
     ) -> None:
-        self._corpus, self._checkpoint, self._answers = corpus, checkpoint, answers
-        self._beside = beside
+        self._corpus, self._checkpoint, self._mixture = corpus, checkpoint, mixture or Mixture()
         self._block_size, self._rows, self._length, self._seed = block_size, rows, length, seed
 
     def __iter__(self) -> Iterator[Batch]:
-        answered = [Store(folder) for folder in self._answers]
-        sampler = open_sampler(
-            self._corpus, self._checkpoint, self._block_size, str(self._seed), answered
-        )
-        if self._beside:
-            shares = {n: float(c) for n, c in Counter(Corpus(self._beside).languages).items()}
-            sampler.beside = open_sampler(
-                self._beside, self._checkpoint, self._block_size, f"{self._seed} beside"
-            )
-            sampler.beside.share(shares)
+        sampler = self._open(self._corpus, str(self._seed))
+        sampler.mixture = self._mixture
+        sampler.answered = [Store(folder) for folder in self._mixture.answers]
+        if self._mixture.exercises:
+            written = self._open(self._mixture.exercises, f"{self._seed} exercises")
+            written.habits = EXERCISE_HABITS
+            written.share({n: float(c) for n, c in Counter(written.corpus.languages).items()})
+            sampler.exercises = written
         source = iter(sampler)
         while True:
             yield pack(source, self._rows, self._length)
 
+    def _open(self, corpus: Path, seed: str) -> Sampler:
+        return open_sampler(corpus, self._checkpoint, self._block_size, seed)
 
-def open_sampler(
-    corpus: Path, checkpoint: Path, block_size: int, seed: str, answered: Sequence[Store] = ()
-) -> Sampler:
+
+def open_sampler(corpus: Path, checkpoint: Path, block_size: int, seed: str) -> Sampler:
     """A sampler of this loader process: each draws a stream of its own."""
     worker: Any = get_worker_info()
     return Sampler(
@@ -250,7 +256,6 @@ def open_sampler(
         read_marks(checkpoint),
         block_size,
         random.Random(f"{seed}/{worker.id if worker else 0}"),
-        answered=answered,
     )
 
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from midfill_engine.models.locate import base_of
 from midfill_train.data.marks import read_marks
-from midfill_train.data.pack import BLOCK, Batch, PackedBatches
+from midfill_train.data.pack import BLOCK, Batch, Mixture, PackedBatches
 from midfill_train.learn.loop import Run, Trainer
 from midfill_train.learn.workers import Workers
 from midfill_train.model import files, lora
@@ -21,17 +21,13 @@ from midfill_train.model import files, lora
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Batches of ``rows`` packed rows of ``length`` positions, drawn by ``loaders`` processes.
-
-    Some of their cuts are those of the folders ``answers``.
-    """
+    """Batches of ``rows`` packed rows of ``length`` positions, drawn by ``loaders`` processes."""
 
     rows: int
     length: int
     loaders: int
     seed: int
-    answers: tuple[Path, ...] = ()
-    beside: Path | None = None
+    mixture: Mixture | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +69,7 @@ def start(
             rows=feed.rows,
             length=feed.length,
             seed=feed.seed * 1000 + workers.rank,
-            answers=feed.answers,
-            beside=feed.beside,
+            mixture=feed.mixture,
         ),
         batch_size=None,
         num_workers=feed.loaders,
