@@ -232,8 +232,8 @@ def test_int8_rows_say_the_same_in_any_company(int8_decoder, pieces, width):
     together = read(pieces, block)
     if memory_dtype("int8", torch.device("cpu")) == torch.bfloat16:
         assert torch.equal(together, alone)
-    else:  # the order of float32 sums may differ
-        torch.testing.assert_close(together, alone, rtol=2e-2, atol=2e-2)
+    else:  # the order of float32 sums may differ, and so, at a near tie, a rounded value
+        assert (together - alone).norm() < 5e-3 * alone.norm()
 
 
 @settings(max_examples=30, deadline=None)
