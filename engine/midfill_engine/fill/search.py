@@ -31,14 +31,15 @@ from midfill_engine.models.family import DiffusionSpec
 from midfill_engine.wire import FinishReason
 
 #: Other tokens of a row that are looked at.
-OTHERS = 3
+OTHERS = 4
 #: Scores are logarithms of probabilities over this power of the length, the end included: the sum
 #: alone prefers what is short (Wu et al., arXiv 1609.08144). Chosen on held-out cuts, as the next.
 LENGTH = 0.6
 #: Tokens of the longest greedy middle that is worth it: longer ones seldom became any better.
 LONGEST = 24
-#: What a fault costs a score (`fill.around`).
-FAULT = 1.0
+#: What a fault costs a score (`fill.around`), and how many times as many tokens other ways may have
+#: while the best middle has one.
+FAULT, FAULTY = 1.5, 3
 #: As how many tokens one other way counts at least: each takes a forward.
 LEAST = 4
 #: From this probability of an end at once on, nothing is missing. Below one half, since greedy
@@ -55,6 +56,8 @@ class Found(NamedTuple):
 
     Attributes
     ----------
+    faults
+        How many it has (`fill.around`).
     written
         Tokens that had to be decoded, of which some may have been cut back.
     """
@@ -64,6 +67,7 @@ class Found(NamedTuple):
     reason: FinishReason
     ended: bool
     score: float
+    faults: int
     written: int
 
 
@@ -106,7 +110,8 @@ class Search:
         Parameters
         ----------
         tokens
-            How many tokens other ways may have, all of them together.
+            How many tokens other ways may have, all of them together; `FAULTY` times as many while
+            the best middle has a fault.
 
         Raises
         ------
@@ -121,16 +126,19 @@ class Search:
         if len(self.canvas.placed) > LONGEST or self.around.repeats(text):
             return reason
         first = self._found(self.canvas, trail, reason)
-        best = self._see(first, first, 0)
-        while tokens > 0 and self._ways and -self._ways[0][0] > best.score:
+        best, spent = self._see(first, first, 0), 0
+        while self._ways and -self._ways[0][0] > best.score:
+            left = tokens * (FAULTY if best.faults else 1) - spent
+            if left <= 0:
+                break
             way = heapq.heappop(self._ways)[-1]
             try:
-                new = yield from self._follow(way, best.score, tokens)
+                new = yield from self._follow(way, best.score, left)
             except Halted as halt:
                 if halt.reason != "deadline":
                     raise
                 break
-            tokens -= max(new.written - way.place, LEAST)
+            spent += max(new.written - way.place, LEAST)
             best = self._see(new, best, way.place + 1)
         self.canvas.placed, self.canvas.ended = best.placed, best.ended
         return best.reason
@@ -180,17 +188,20 @@ class Search:
         total = sum(log(one.confidence) for one in placed)
         if canvas.ended:
             total += log(trail.ends[len(placed)])
-        score = -math.inf if reason == "length" else self._score(placed, total)
-        return Found(placed, trail, reason, canvas.ended, score, canvas.ending.count)
+        score, faults = self._score(placed, total)
+        score = -math.inf if reason == "length" else score
+        return Found(placed, trail, reason, canvas.ended, score, faults, canvas.ending.count)
 
     def _text(self, placed: list[Placed]) -> str:
         return self.canvas.cut(self.canvas.tokenizer.decode(one.token for one in placed))
 
-    def _score(self, placed: list[Placed], total: float) -> float:
+    def _score(self, placed: list[Placed], total: float) -> tuple[float, int]:
+        """The score of a middle of the probability's logarithm ``total``, and its faults."""
         text = self._text(placed)
+        faults = self.around.faults(text)
         if not text.strip() or self.around.repeats(text):
-            return -math.inf
-        return total / divisor(len(placed)) - FAULT * self.around.faults(text)
+            return -math.inf, faults
+        return total / divisor(len(placed)) - FAULT * faults, faults
 
     def _shorter(self, found: Found, best: Found, start: int) -> Found:
         """``best``, or a better one that ends before ``found`` does, behind its first ``start``."""
@@ -200,11 +211,10 @@ class Search:
             total += log(placed.confidence)
             if n < start or with_end / divisor(n) <= best.score:
                 continue
-            score = self._score(found.placed[:n], with_end)
+            score, faults = self._score(found.placed[:n], with_end)
             if score > best.score:
-                best = found._replace(
-                    placed=found.placed[:n], reason="end", ended=True, score=score
-                )
+                ends = found._replace(placed=found.placed[:n], reason="end", ended=True)
+                best = ends._replace(score=score, faults=faults)
         return best
 
     def _others(self, found: Found, least: float, start: int) -> list[Way]:

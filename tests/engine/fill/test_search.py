@@ -213,6 +213,28 @@ def test_a_middle_that_closes_what_is_open_wins_over_one_that_does_not(model, mo
     assert unpaired(5.0) < unpaired(0.0)
 
 
+def test_it_looks_further_only_while_the_best_has_a_fault(model, monkeypatch):
+    bias = model.bias.clone()
+    bias[[model.tokenizer.encode(text)[0] for text in "()"]] += 3
+    monkeypatch.setattr(model, "bias", bias)
+
+    def searched(prefix: str, more: int) -> tuple[int, int]:
+        """Faults and forwards."""
+        monkeypatch.setattr("midfill_engine.fill.search.FAULTY", more)
+        gap = Gap(model, prefix)
+        if (reason := gap.decode()) == "end":
+            gap.search(reason, 12)
+        return Around(prefix, SUFFIX).faults(model.tokenizer.decode(gap.tokens)), gap.run.nfe
+
+    near, far = ([searched(prefix, more) for prefix in PREFIXES] for more in (1, 10))
+    assert sum(faults for faults, _ in far) < sum(faults for faults, _ in near)
+    clean = [pair for pair in zip(near, far, strict=True) if not pair[0][0]]
+    assert clean
+    # Where the first way already led to a middle without a fault, nothing more was looked for.
+    assert all(a[1] <= b[1] and not b[0] for a, b in clean)
+    assert any(a == b for a, b in clean)
+
+
 @pytest.mark.parametrize("fields", [{"temperature": 1.0}, {"max_tokens": 2}])
 def test_what_is_drawn_or_at_its_limit_is_not_searched(filler, fields):
     def answer(strategy):
