@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 #: Seconds after which a typist is taken to rest: the next key mostly comes sooner.
 RESTED_S = 0.2
+#: Where answers take long, a rest must be as many times as long, but no longer than this.
+RESTS, LONG_REST_S = 5, 1.0
+#: Milliseconds in which the question after a miss is answered: few pauses between keys are shorter.
+#: Each key that has agreed since adds as many; on a line without a miss one is taken to have.
+HURRIED_MS = 120
 
 
 @dataclass(slots=True)
@@ -77,8 +82,8 @@ class Live:
 class DocumentState:
     """What the suggester knows of one open document.
 
-    ``read`` is the line of the last draft, ``missed`` the line where a key threw work away and
-    none agreed since, ``took_s`` how long the last request took.
+    ``read`` is the line of the last draft, ``agreed`` how many keys have agreed there since one
+    threw work away, ``took_s`` how long the last request took.
     """
 
     session: str
@@ -88,8 +93,8 @@ class DocumentState:
     ahead: Live | None = None
     turn: int = 0
     read: int | None = None
-    missed: int | None = None
-    took_s: float = RESTED_S
+    agreed: int = 1
+    took_s: float = 0.0
     answer: Answer | None = None
     shown_after: str = field(default="", repr=False)
     shown: str = field(default="", repr=False)
@@ -101,19 +106,37 @@ class DocumentState:
     def show(self, snapshot: DocumentSnapshot, text: str) -> None:
         """Note what is shown, and after which beginning of its line."""
         self.shown_after, self.shown = _line_before(snapshot), text
-        self.missed = None
 
     def rest_s(self, live: Live) -> float:
         """Seconds without a key after which ``live`` may begin.
 
-        Where a key has just thrown work away the next one mostly does so, too: the model expects
-        something else, or is too slow. Whoever rests as long as an answer takes may well wait for
-        one. (A slow machine has this often, one that answers between two keys hardly ever.)
+        Behind what takes as long as the pause between two keys the next one mostly comes too soon.
+        What is read of a context that is new is not lost by that.
         """
-        if live.ahead:
-            return RESTED_S
-        waits = self.missed == live.ask.line and not live.ask.explicit
-        return min(RESTED_S, self.took_s) if waits else 0.0
+        if not live.ahead:
+            return 0.0
+        reads = live.taken is None and self.read != live.ask.line
+        return RESTED_S if reads else min(max(RESTED_S, RESTS * self.took_s), LONG_REST_S)
+
+    def budget_ms(self, live: Live, budget_ms: int) -> int:
+        """Milliseconds of ``budget_ms`` that ``live`` may take.
+
+        Until keys have agreed the next one mostly throws away what is not ready when it comes. The
+        answer is then what is settled by that time; a machine that answers between two keys is done
+        before. Reading a context that is new takes its time, and so does who asks explicitly.
+        """
+        if live.ahead or live.ask.explicit or self.read != live.ask.line:
+            return budget_ms
+        return min(budget_ms, HURRIED_MS * (1 + self.agreed))
+
+    def agree(self) -> None:
+        """Note a key that is how a draft or what is shown goes on."""
+        self.agreed += 1
+
+    def miss(self, live: Live) -> None:
+        """Note a key that threw away what was written; what was read is no loss."""
+        if live.begun and (live.draft or self.read == live.ask.line):
+            self.agreed = 0
 
     def expected(self, snapshot: DocumentSnapshot) -> str:
         """What the middle probably is: the rest of what is shown, if it is typed along.
@@ -148,11 +171,11 @@ class DocumentState:
         if self.live is not None:
             typed = self.live.follows(text)
             if typed is not None:
-                self.live.typed, self.live.followed, self.missed = typed, True, None
+                self.live.typed, self.live.followed = typed, True
+                if typed:
+                    self.agree()
             else:
-                # What was stopped while it read a context that is new was no loss.
-                if self.live.begun and (self.live.draft or self.read == self.live.ask.line):
-                    self.missed = self.live.ask.line
+                self.miss(self.live)
                 self.stop_live()
         if self.ahead is not None and not self.ahead_of(text):
             self.stop_ahead()
@@ -160,9 +183,11 @@ class DocumentState:
     def drafted(self, live: Live, draft: str) -> None:
         """Take a draft of ``live``; stop it where that goes another way than the typist."""
         live.draft = draft
-        self.read = live.ask.line
+        if live.taken is None and self.read != live.ask.line:
+            self.read, self.agreed = live.ask.line, 1
         if live is self.live and not live.leaves(live.typed):
-            live.broken, self.missed = True, live.ask.line
+            live.broken = True
+            self.miss(live)
             self.stop_live()
 
     def left(self, live: Live) -> None:

@@ -34,7 +34,7 @@ class Suggestion:
 
     ``sure`` counts code points of ``text`` up to the first unsure token; ``replace_after`` counts
     code points after the cursor, on its line, that the text replaces. ``typed`` is how much of
-    the answer was typed since it was given.
+    the answer was typed since it was given; ``hurried`` says that there was no time for all of it.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Suggestion:
     nfe: int = 0
     source: Source = "model"
     typed: int = 0
+    hurried: bool = False
 
     def rest(self, length: int) -> Suggestion:
         """What is left of it once its first ``length`` code points are typed."""

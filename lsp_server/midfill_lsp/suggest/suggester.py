@@ -129,6 +129,7 @@ class Suggester:
         """
         began = self._clock()
         document = self._document(ask.snapshot.uri)
+        self._leave_others(document)
         document.turn += 1
         turn = document.turn
         # The change after this question may have been read before this task began.
@@ -151,7 +152,9 @@ class Suggester:
         self.last = timed[0]
         document.show(ask.snapshot, timed[0].text)
         self._on_work()
-        if not ask.explicit:
+        if timed[0].hurried:
+            self._try_again(ask, document)
+        elif not ask.explicit:
             self._look_ahead(ask, timed[0], document)
         return timed
 
@@ -218,6 +221,12 @@ class Suggester:
             live.stop()
         await asyncio.gather(*(live.task for live in lives), return_exceptions=True)
 
+    def _leave_others(self, document: DocumentState) -> None:
+        """End what was begun ahead elsewhere: nobody types there now."""
+        for other in self._documents.values():
+            if other is not document:
+                other.stop_ahead()
+
     def _document(self, uri: str) -> DocumentState:
         # The session is no function of the path, which the engine need not know.
         return self._documents.setdefault(uri, DocumentState(session=uuid4().hex))
@@ -233,6 +242,8 @@ class Suggester:
         if not ask.explicit:
             if known := document.known.find(snapshot.text, snapshot.offset):
                 document.stop_live()
+                if known[0].typed:
+                    document.agree()
                 return known
             if self.paused_on_battery:
                 return silence("battery")
@@ -295,7 +306,8 @@ class Suggester:
     def _try_again(self, ask: Ask, document: DocumentState) -> None:
         """Let the engine go on with what was not ready in time, while the typist rests.
 
-        The next key then finds the context read, or even the answer; who rests on is told of it.
+        The next key then finds the context read, or even the answer; who rests on before an empty
+        place is told of it.
         """
         if self._may_look_ahead and document.live is None:
             self._start(Live(replace(ask, selected=None), ahead=True), document)
@@ -328,7 +340,8 @@ class Suggester:
             if not (isinstance(outcome, Silence) and outcome.code == "deadline"):
                 break
         unchanged = document.version == live.ask.snapshot.version
-        if not isinstance(outcome, Silence) and document.ahead is live and unchanged:
+        shown = document.expected(live.ask.snapshot)
+        if not (isinstance(outcome, Silence) or shown) and document.ahead is live and unchanged:
             self._on_late(live)
         return outcome
 
@@ -347,8 +360,13 @@ class Suggester:
             return why
         live.newlines = newlines.Newlines.of(window)
         draft = "" if live.ahead or live.ask.explicit else document.expected(snapshot)
+        # What is asked for ahead is once a question, too, and is not waited for longer.
+        again = live.ahead and live.taken is None
+        whole_ms = _budget_ms(settings, patient=live.ask.explicit or again)
+        budget_ms = document.budget_ms(live, whole_ms)
         request = replace(
             _request(live, newlines.plain(window), document.session, settings),
+            budget_ms=budget_ms,
             draft=newlines.lf(draft),
             single_line=not settings.multiline or surroundings.single_line(window),
             strategy=self._strategy(),
@@ -372,6 +390,8 @@ class Suggester:
         outcome = self._shaped(fill, window, live, settings)
         trace.end(fill, outcome)
         if not isinstance(outcome, Silence):
+            if budget_ms < whole_ms and fill.finish_reason == "deadline":
+                outcome = tuple(replace(found, hurried=True) for found in outcome)
             document.known.remember(snapshot.text, snapshot.offset, outcome)
         return outcome
 
@@ -427,7 +447,6 @@ def _request(live: Live, window: ContextWindow, session: str, settings: LspSetti
         snippets=window.snippets,
         session=session,
         version=live.ask.snapshot.version,
-        budget_ms=_budget_ms(settings, patient=explicit or live.ahead),
         max_tokens=settings.max_tokens,
         candidates=settings.candidates if explicit else 1,
         # Who asks explicitly expects something.

@@ -1,6 +1,6 @@
 """A key that agrees with what is being filled: the work goes on, and answers as if typed along.
 
-One that does not agree ends it, and the next question waits for a rest.
+One that does not agree ends it, and the next question must be answered sooner.
 """
 
 import asyncio
@@ -33,11 +33,13 @@ class Requests:
     def __init__(self):
         self.running = []
         self.asked = []
+        self.budgets = []
         self.stopped = []
 
     async def fill(self, request, on_draft=None):
         answer = asyncio.get_running_loop().create_future()
         self.asked.append(request.prefix)
+        self.budgets.append(request.budget_ms)
         self.running.append((on_draft, answer))
         try:
             return await answer
@@ -75,13 +77,20 @@ class Typist:
     def __init__(self, **changed):
         self.requests = Requests()
         settings = LspSettings(**({"speculate": False} | changed))
-        self.now = 0.0
-        self.suggester = Suggester(self.requests, Plain, lambda: settings, clock=lambda: self.now)
-        self.version, self.typed, self.closed = 1, "", ""
+        self.now, self.late = 0.0, []
+        self.suggester = Suggester(
+            self.requests,
+            Plain,
+            lambda: settings,
+            on_late=self.late.append,
+            clock=lambda: self.now,
+        )
+        self.uri, self.version, self.typed, self.closed = URI, 1, "", ""
 
     def ask(self, **more):
         text = BEFORE + self.typed + self.closed + AFTER
-        snapshot = DocumentSnapshot(URI, self.version, "python", text, len(BEFORE + self.typed))
+        offset = len(BEFORE + self.typed)
+        snapshot = DocumentSnapshot(self.uri, self.version, "python", text, offset)
         return asyncio.ensure_future(self.suggester.suggest(Ask(snapshot, **more)))
 
     def type(self, more, closed=""):
@@ -251,24 +260,81 @@ async def test_what_is_deleted_again_is_not_held_against_a_draft(typist):
     assert typist.requests.asked == [BEFORE]
 
 
-async def test_after_work_that_a_key_threw_away_nothing_is_asked_before_a_rest(typist, monkeypatch):
-    slow = await begun(typist)
-    typist.now += 60
-    typist.requests.answer("")
-    await slow
-    monkeypatch.setattr(live_module, "RESTED_S", 60.0)
-    typist.type("a")
-    await begun(typist, "ccept")
-    typist.type("b")
-    hurried = await begun(typist)
-    assert typist.requests.asked == [BEFORE, BEFORE + "a"]
-    monkeypatch.setattr(live_module, "RESTED_S", 0.0)
-    typist.type("s")
-    rested = await begun(typist)
-    assert typist.requests.asked == [BEFORE, BEFORE + "a", BEFORE + "abs"]
-    typist.requests.answer("(x)")
-    assert texts(await rested) == ["(x)"]
-    assert isinstance(await hurried, Silence)
+async def hurried(typist, answer):
+    """What is shown for ``answer``, for which a key left little time."""
+    await begun(typist, "compute")
+    typist.type("q")
+    question = await begun(typist)
+    typist.requests.answer(answer, "deadline")
+    outcome = await question
+    await settle()
+    return outcome
+
+
+async def test_after_a_key_that_threw_work_away_an_answer_has_the_time_between_two_keys(typist):
+    assert texts(await hurried(typist, "ui")) == ["ui"]
+    assert typist.requests.budgets == [700, 120]
+    typist.type("x")
+    await begun(typist)
+    assert typist.requests.budgets == [700, 120, 120]
+
+
+async def test_keys_that_are_typed_along_give_answers_time_again(typist):
+    await hurried(typist, "uick")
+    for key in "uic":
+        typist.type(key)
+        await typist.ask()
+    typist.type("x")
+    await begun(typist)
+    assert typist.requests.budgets == [700, 120, 480]
+
+
+async def test_the_rest_of_a_hurried_answer_is_asked_for_while_the_typist_rests():
+    typist = Typist(speculate=True)
+    await hurried(typist, "ui")
+    assert typist.requests.asked == [BEFORE, BEFORE + "q", BEFORE + "q"]
+    assert typist.requests.budgets == [700, 120, 3000]
+    typist.requests.answer("uick()")
+    await settle()
+    assert typist.late == []  # what is shown does not change under the eyes
+    typist.type("ui")
+    assert texts(await typist.ask()) == ["ck()"]
+    await typist.suggester.close()
+
+
+async def test_who_rests_where_nothing_was_ready_is_told_of_it():
+    typist = Typist(speculate=True)
+    outcome = await hurried(typist, "")
+    assert outcome.code == "deadline"
+    typist.requests.answer("uick()")
+    await settle()
+    [late] = typist.late
+    assert late.ask.snapshot.version == typist.version
+
+
+async def ahead(typist):
+    """A question is answered, and what follows is asked ahead."""
+    question = await begun(typist)
+    typist.requests.answer("f(x)")
+    await question
+    await settle()
+    assert typist.requests.asked == [BEFORE, BEFORE + "f(x)"]
+
+
+async def test_what_is_asked_ahead_takes_no_longer_than_a_question():
+    typist = Typist(speculate=True)
+    await ahead(typist)
+    assert typist.requests.budgets == [700, 700]
+    await typist.suggester.close()
+
+
+async def test_who_types_in_another_document_ends_what_was_asked_ahead():
+    typist = Typist(speculate=True)
+    await ahead(typist)
+    typist.uri = "file:///project/other.py"
+    await begun(typist)
+    assert typist.requests.stopped == [BEFORE + "f(x)"]
+    await typist.suggester.close()
 
 
 class Work:
@@ -291,7 +357,7 @@ def asked(state, *, line=3, begun=True, draft="", **more):
 @pytest.fixture
 def state(monkeypatch):
     monkeypatch.setattr(live_module, "RESTED_S", 0.2)
-    return DocumentState("session", took_s=0.15)
+    return DocumentState("session")
 
 
 def missed(state):
@@ -301,42 +367,59 @@ def missed(state):
     return state
 
 
-def test_a_rest_is_as_long_as_an_answer_takes_and_bounded(state):
-    assert state.rest_s(asked(state)) == 0
-    assert missed(state).rest_s(asked(state)) == 0.15
-    state.took_s = 9.0
-    assert state.rest_s(asked(state)) == 0.2
+def budget(state, **more):
+    """Milliseconds of 700 that the next question has."""
+    return state.budget_ms(asked(state, **more), 700)
+
+
+def test_a_context_that_is_new_may_take_its_time_what_follows_the_time_of_two_keys(state):
+    assert budget(state) == 700
+    asked(state, draft="compute")
+    assert budget(state) == 240
+
+
+def test_each_key_that_agrees_after_a_miss_gives_more_time(state):
+    missed(state)
+    budgets = []
+    for _ in range(7):
+        budgets.append(budget(state))
+        state.agree()
+    assert budgets == [120, 240, 360, 480, 600, 700, 700]
+
+
+def test_no_question_has_more_time_than_settings_give_it(state):
+    assert state.budget_ms(asked(missed(state)), 50) == 50
 
 
 def test_a_draft_that_turned_away_was_a_miss_too(state):
     live = asked(state, draft="compute")
     state.changed(BEFORE + "c" + AFTER)
     state.drafted(live, "other")
-    assert state.rest_s(asked(state))
+    assert budget(state) == 120
 
 
-def test_nobody_waits_on_another_line_nor_when_asking_explicitly(state):
+def test_nobody_hurries_on_another_line_nor_when_asking_explicitly(state):
     missed(state)
-    assert not state.rest_s(asked(state, line=4))
-    assert not state.rest_s(asked(state, explicit=True))
+    assert budget(state, line=4) == 700
+    assert budget(state, explicit=True) == 700
+    asked(state, line=4, draft="compute")
+    assert budget(state, line=4) == 240
 
 
-def test_what_is_shown_or_typed_along_ends_the_waiting(state):
-    live = asked(missed(state))
-    state.show(live.ask.snapshot, "compute")
-    assert not state.rest_s(live)
+def test_a_key_that_agrees_with_a_draft_counts_what_is_shown_does_not(state):
     live = asked(missed(state), draft="compute")
+    state.show(live.ask.snapshot, "compute")
+    assert budget(state) == 120
+    state.live = live
     state.changed(BEFORE + "c" + AFTER)
-    assert not state.rest_s(live)
+    assert budget(state) == 240
 
 
-def test_reading_a_new_context_is_no_miss_nor_is_what_had_not_begun(state):
-    asked(state)
-    state.changed(BEFORE + "q" + AFTER)
-    assert not state.rest_s(asked(state))
+def test_what_had_not_begun_is_no_miss(state):
+    asked(state, draft="compute")
     asked(state, begun=False)
     state.changed(BEFORE + "q" + AFTER)
-    assert not state.rest_s(asked(state))
+    assert budget(state) == 240
 
 
 def test_once_a_line_was_read_a_key_before_the_first_draft_is_a_miss(state):
@@ -344,7 +427,31 @@ def test_once_a_line_was_read_a_key_before_the_first_draft_is_a_miss(state):
     state.stop()
     asked(state)
     state.changed(BEFORE + "q" + AFTER)
-    assert state.rest_s(asked(state))
+    assert budget(state) == 120
+
+
+def test_what_follows_a_suggestion_says_nothing_of_the_line(state):
+    asked(state, draft="compute")
+    ahead = Live(Ask(state.live.ask.snapshot), ahead=True, taken=Suggestion("", "f", (), 1))
+    state.drafted(ahead, "(x)")
+    assert budget(state) == 240
+
+
+def test_what_is_asked_ahead_waits_longer_where_answers_take_long(state):
+    live = asked(state, draft="compute")
+    assert state.rest_s(live) == 0
+    live.ahead = True
+    rests = []
+    for took_s in (0.02, 0.06, 9.0):
+        state.took_s = took_s
+        rests.append(state.rest_s(live))
+    assert rests == [0.2, 0.3, 1.0]
+
+
+def test_a_context_that_is_new_is_read_on_after_a_short_rest(state):
+    live = asked(state)
+    live.ahead, state.took_s = True, 9.0
+    assert state.rest_s(live) == 0.2
 
 
 words = st.text("ab(", max_size=4)
