@@ -5,6 +5,8 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import pytest
+
 PROGRAM = """
 import json, sys
 from midfill_lsp.commands.lsp import import_protocol_types
@@ -28,3 +30,31 @@ def test_the_version_told_to_editors_is_the_release():
     from midfill_lsp.server import VERSION
 
     assert version("midfill") == VERSION
+
+
+AUTHORITIES = """
+import sys, {module}
+print("midfill_engine.api" in sys.modules)
+from aiohttp.connector import _SSL_CONTEXT_VERIFIED
+print(_SSL_CONTEXT_VERIFIED.cert_store_stats()["x509_ca"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "serves"),
+    [
+        ("midfill_engine.commands.engine", True),
+        ("midfill_engine.commands.serve", True),
+        ("midfill_engine.commands.models", False),
+        ("midfill_lsp.backend.engine", False),
+    ],
+)
+def test_who_only_serves_reads_no_certificates_and_who_fetches_does(module, serves):
+    out = subprocess.run(
+        [sys.executable, "-c", AUTHORITIES.format(module=module)],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert out[0] == str(serves)
+    assert not serves or out[1] == "0"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from midfill_engine.models.locate import base_of
 from midfill_engine.settings import (
+    AUTHORITIES,
     SPINS,
     EngineSettings,
     load,
@@ -15,6 +17,7 @@ from midfill_engine.settings import (
     runtime_directory,
     share_cores,
     user_file,
+    without_authorities,
 )
 
 
@@ -95,6 +98,13 @@ def test_threads_spin_briefly_unless_the_user_says_how_they_wait():
     environ = {"GOMP_SPINCOUNT": "9"}
     share_cores(environ)
     assert environ["GOMP_SPINCOUNT"] == "9"
+
+
+def test_where_authorities_are_looked_for_stays_as_the_user_has_it():
+    environ = {"SSL_CERT_FILE": "/mine"}
+    with without_authorities(environ):
+        assert environ == dict.fromkeys(AUTHORITIES, os.devnull)
+    assert environ == {"SSL_CERT_FILE": "/mine"}
 
 
 def test_dashes_are_taken_for_underscores(file):

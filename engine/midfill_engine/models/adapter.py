@@ -16,7 +16,6 @@ from midfill_engine.errors import CheckpointError
 from midfill_engine.models.checkpoint import Checkpoint, LowRank
 from midfill_engine.models.configuration import ADAPTER_FILE, ADAPTER_STEM
 from midfill_engine.models.locate import base_of, is_adapter
-from midfill_engine.models.weights import StoredWeight
 
 #: Name of half an update: the matrix is one of a numbered layer.
 TENSOR = "base_model.model.{}.lora_{}.weight"
@@ -125,8 +124,8 @@ def _check(adapter: Checkpoint, base: Checkpoint, rank: int) -> None:
         match = _TENSOR.fullmatch(tensor)
         name = match[1] if match else ""
         stored = next((n for n in (f"{name}.qweight", f"{name}.weight") if base.has(n)), None)
-        matrix = base.tensor(stored) if stored else None  # mapped: nothing is read yet
-        if matrix is None or matrix.dim() != 2:
+        shape = base.shape(stored) if stored else ()
+        if len(shape) != 2:
             raise CheckpointError(
                 f"{adapter.path}: {tensor} changes nothing that a layer of {base.path} has.",
                 "Is it an adapter of another model? Only linear layers can be changed.",
@@ -137,8 +136,8 @@ def _check(adapter: Checkpoint, base: Checkpoint, rank: int) -> None:
                 raise CheckpointError(
                     f"{adapter.path} lacks {half}.", "Copy or download the adapter again."
                 )
-        out, inner = StoredWeight(matrix).shape
-        found = [tuple(adapter.tensor(half).shape) for half in halves]
+        out, inner = shape
+        found = [adapter.shape(half) for half in halves]
         if found != [(rank, inner), (out, rank)]:
             raise CheckpointError(
                 f"{adapter.path}: halves of {name} have the shapes {found}, which do not fit r "

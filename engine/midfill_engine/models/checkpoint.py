@@ -114,6 +114,12 @@ class Checkpoint:
         tensor: Tensor = self._open(file).get_tensor(name)
         return tensor
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of the tensor called ``name``, unpacked where it is int4; nothing is read."""
+        stored = self._open(self.files[name]).get_slice(name)
+        shape, packed = stored.get_shape(), stored.get_dtype() == "U8"
+        return *shape[:-1], *(columns * (2 if packed else 1) for columns in shape[-1:])
+
     def update(self, name: str) -> LowRank | None:
         """What comes on top of the matrix called ``name``; here nothing (`models.adapter`)."""
         del name
