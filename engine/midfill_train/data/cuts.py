@@ -39,7 +39,7 @@ HABITS: dict[str, float] = {
     "random": 0.15,  # from any character to any other
     "empty": 0.005,  # nothing is missing
 }
-#: The same for exercises: solutions behind their statement, and several lines of them.
+#: The same for exercises: above all solutions behind their statement, and several lines of them.
 EXERCISE_HABITS = HABITS | {"explained": 0.4, "lines": 0.2, "rest": 0.1, "random": 0.2}
 _SYNTAX = {kind.name.lower(): kind for kind in Kind}
 #: How often a definition stands alone, as in a new file.
