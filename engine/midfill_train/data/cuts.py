@@ -200,12 +200,7 @@ def _rest(rng: random.Random, text: bytes, spans: Spans, _name: str) -> Place:
     start, end = _a_line(rng, text, spans)
     depth = _indent(text[start:end])
     at = _cursor(rng, text, start, end)
-    for _ in range(rng.randrange(1, 9)):
-        after = _line_end(text, min(end + 1, len(text)))
-        line = text[end + 1 : after]
-        if not line.strip() or _indent(line) < depth:
-            break
-        end = after
+    end = _as_deep(text, end, depth, blanks=False, most=rng.randrange(1, 9))
     return at, at + len(text[at:end].rstrip())
 
 
@@ -218,14 +213,8 @@ def _explained(rng: random.Random, text: bytes, spans: Spans, _name: str) -> Pla
     if not chosen:
         return None
     first, behind = rng.choice(chosen)
-    depth, end = first - _line_start(text, first), behind
-    paragraph = (first, behind) not in docs
-    while end < len(text):
-        after = _line_end(text, end + 1)
-        line = text[end + 1 : after]
-        if _indent(line) < depth if line.strip() else paragraph:
-            break
-        end = after
+    depth = first - _line_start(text, first)
+    end = _as_deep(text, behind, depth, blanks=(first, behind) in docs)
     end = behind + len(text[behind:end].rstrip())
     if end <= behind:
         return None
@@ -329,6 +318,20 @@ def _line_start(text: bytes, at: int) -> int:
 def _line_end(text: bytes, at: int) -> int:
     found = text.find(b"\n", at)
     return len(text) if found < 0 else found
+
+
+def _as_deep(text: bytes, end: int, depth: int, *, blanks: bool, most: int = MAX_SPAN) -> int:
+    """The end of ``most`` lines behind ``end``, or of those before a shallower or a blank one.
+
+    With ``blanks`` blank ones end nothing.
+    """
+    while most and end < len(text):
+        after = _line_end(text, end + 1)
+        line = text[end + 1 : after]
+        if _indent(line) < depth if line.strip() else not blanks:
+            break
+        end, most = after, most - 1
+    return end
 
 
 def _indent(line: bytes) -> int:
