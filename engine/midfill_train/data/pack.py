@@ -113,8 +113,10 @@ class Sampler:
             if self.answered and self.rng.random() < self.mixture.answered:
                 yield self._answered()
                 continue
-            exercised = self.rng.random() < self.mixture.exercised
-            rows = ((exercised and self.exercises) or self).another()
+            source = self
+            if self.exercises and self.rng.random() < self.mixture.exercised:
+                source = self.exercises
+            rows = source.another()
             if rows is not None:
                 yield rows
 
