@@ -11,8 +11,13 @@ from midfill_engine.fill.search import LENGTH
 from midfill_engine.wire import MidfillError
 from midfill_train.answers.branch import Branches
 from midfill_train.answers.cost import Costs
+from midfill_train.answers.tested import Program
 from midfill_train.commands import main
+from midfill_train.corpus.spans import spans
+from midfill_train.corpus.store import Document
+from midfill_train.corpus.store import write as write_corpus
 from midfill_train.data.answered import Answered, Store, write
+from midfill_train.data.cuts import Cut
 from midfill_train.data.pack import Mixture, PackedBatches, pack
 from midfill_train.data.rows import build
 from midfill_train.evaluate.decode import Decoder, Reading
@@ -143,13 +148,66 @@ def test_a_folder_without_answers_is_named(tmp_path, corpus, checkpoint, capsys)
 
 def test_costs_order_answers_by_what_they_would_do():
     def of(answer, ended=True):
-        return Costs("f(a, ", "b)", "\ng(c)\n").of(answer, ended=ended)
+        return Costs(Cut("", "f(a, ", "b)", "\ng(c)\n")).of(answer, ended=ended)
 
     assert of("b)") == 0
     assert 0.5 < of("c)") < of("something else)") < of("c")
     assert of("b)\ng(c)") > of("b)\nh(c)")
     assert of("") > of("c)")
     assert of("b)", ended=False) > 0.5
+
+
+DOUBLE = Cut(
+    "explained",
+    'def double(x):\n    """Twice x.\n\n    >>> double(2)\n    4\n'
+    '    >>> double(0)\n    0\n    """\n    ',
+    "return 2 * x\n",
+    "",
+)
+
+
+def test_what_passes_the_examples_costs_less_than_what_resembles(tmp_path):
+    program = Program.of(DOUBLE)
+    costs = Costs(DOUBLE, program)
+    assert costs.of("return 2 * x\n", ended=True) == 0
+    right = [costs.of(text, ended=True) for text in ("return x + x\n", "y = x\n    return x + y\n")]
+    wrong = [costs.of(text, ended=True) for text in ("return 3 * x\n", "return 2 *", "import os\n")]
+    assert max(right) < 0.5 < 1 < min(wrong)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "middle", "suffix"),
+    [
+        ("x = ", "1", "\n"),  # no examples
+        (DOUBLE.prefix.replace("4", "5"), DOUBLE.middle, ""),  # none that hold
+        (DOUBLE.prefix + DOUBLE.middle, "# twice", "\n"),  # none that need the middle
+        ("import os\n" + DOUBLE.prefix, DOUBLE.middle, ""),  # not harmless
+        ("func double(x int) int {", " return 2 * x ", "}\n"),
+    ],
+)
+def test_cuts_whose_examples_tell_nothing_are_not_tested(prefix, middle, suffix):
+    assert Program.of(Cut("", prefix, middle, suffix)) is None
+
+
+def test_the_command_tests_its_answers(checkpoint, tmp_path, capsys):
+    text = (DOUBLE.prefix + DOUBLE.middle).encode()
+    exercises = Document("double.py", "python", "written", text, spans(text, "python"))
+    write_corpus(tmp_path / "exercises", [exercises])
+    words = ["answers", "--checkpoint", checkpoint, "--corpus", tmp_path / "exercises"]
+    sizes = ["--cuts", "4", "--batch", "4", "--loaders", "0", "--budget", "24", "--tested"]
+    assert main([*map(str, words), "--out", str(tmp_path / "a"), *sizes]) == 0
+    store = Store(tmp_path / "a")
+    costs = [cost for i in range(len(store)) for cost in store[i].costs[1:]]
+    assert costs
+    assert min(costs) > 1  # a network of random weights passes no test
+
+
+def test_without_testable_cuts_the_command_says_so(corpus, checkpoint, tmp_path, capsys):
+    words = ["answers", "--checkpoint", checkpoint, "--corpus", corpus, "--out", tmp_path / "a"]
+    sizes = ["--cuts", "4", "--loaders", "0", "--tested"]
+    assert main([*map(str, words), *sizes]) == 1
+    assert "doctests" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
 
 
 def test_the_command_answers(corpus, checkpoint, tmp_path, capsys):

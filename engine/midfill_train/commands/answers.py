@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader
 
+from midfill_engine.wire import MidfillError
 from midfill_train.answers import draw
 from midfill_train.answers.branch import Branches
 from midfill_train.answers.cost import graded
@@ -28,7 +30,14 @@ def main(argv: Sequence[str]) -> int:
     """Answer cuts until the time is over or there are enough, and write them into ``--out``."""
     args = _parser().parse_args(argv)
     began = time.monotonic()
-    cuts = DrawnCuts(args.corpus, args.checkpoint, longest=args.budget - 1, seed=args.seed)
+    cuts = DrawnCuts(
+        args.corpus,
+        args.checkpoint,
+        longest=args.budget - 1,
+        seed=args.seed,
+        tested=args.tested,
+    )
+    grade = partial(graded, tested=args.tested)
     source = iter(DataLoader(cuts, batch_size=None, num_workers=args.loaders))
     found: list[Answered] = []
     waiting: list[Future[Answered]] = []
@@ -46,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
                     for ids in answers
                 ]
                 truth = [*drawn.middle, eom]
-                waiting.append(pool.submit(graded, drawn, truth, answers, texts))
+                waiting.append(pool.submit(grade, drawn, truth, answers, texts))
             seconds, count = time.monotonic() - began, len(found) + len(waiting)
             over = 0 < args.minutes * 60 < seconds or 0 < args.cuts <= count
             if over or len(waiting) >= draw.POOL:
@@ -55,6 +64,12 @@ def main(argv: Sequence[str]) -> int:
                 print(f"{len(found)} cuts, {seconds:.0f}s", flush=True)
             if over:
                 break
+        found += [future.result() for future in waiting]
+    if not found:
+        raise MidfillError(
+            f"{args.corpus} has no cuts to answer.",
+            "Give a corpus of exercises with doctests." if args.tested else "Give a longer corpus.",
+        )
     write(args.out, found)
     return 0
 
@@ -65,6 +80,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--checkpoint", required=True, type=Path, help="Midfill checkpoint that answers")
     add(
         "--corpus", required=True, type=Path, help="train part of what `midfill train corpus` wrote"
+    )
+    add(
+        "--tested",
+        action="store_true",
+        help="cuts of Python exercises whose examples tell right answers from wrong ones: what "
+        "passes costs little. Code that the model wrote is run, in child processes with limits, "
+        "which is no sandbox",
     )
     add("--out", required=True, type=Path, help="folder for the answers")
     until = parser.add_mutually_exclusive_group(required=True)

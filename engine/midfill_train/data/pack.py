@@ -29,14 +29,14 @@ from midfill_train.data.marks import Marks, read_marks
 from midfill_train.data.rows import Rows, build
 
 LANGUAGE_SHARES = {
-    "python": 0.46,
-    "typescript": 0.11,
-    "javascript": 0.10,
+    "python": 0.34,
+    "typescript": 0.14,
+    "javascript": 0.13,
     "go": 0.09,
     "rust": 0.08,
-    "c": 0.04,
-    "cpp": 0.05,
-    "java": 0.07,
+    "c": 0.05,
+    "cpp": 0.07,
+    "java": 0.10,
 }
 PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
 MAX_CONTEXT, MAX_MIDDLE = 2300, 126
