@@ -7,7 +7,9 @@ A real `midfill lsp` and a real engine. At each place the second half of a line 
 with the pauses of a typist (log-normal around ``--gap-ms``, a seed); after each key the editor's
 change and question are sent, and an unanswered older question is cancelled, as editors do. At the
 end of a place the typist waits for the last answer. A wasted forward is one whose fill was
-cancelled or superseded.
+cancelled or superseded. Lost device time is what such a fill took and the session's next one had
+no use for: neither rows of its context, nor tokens that proved right. Forwards that only read a
+context count as device time, not as forwards.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import tempfile
 import time
 import urllib.parse
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,6 +157,30 @@ def report(trace: Trace, before: dict[str, float], after: dict[str, float]) -> d
         "share_of_forwards_wasted": round(
             spent("midfill_abandoned_forwards_total") / max(forwards, 1), 3
         ),
+        **device_time(spent),
+    }
+
+
+def device_time(spent: Callable[[str], float]) -> dict[str, Any]:
+    """Seconds on the device, and which share was lost: of all, of reading and of writing."""
+
+    def seconds(name: str, *kinds: str) -> float:
+        return sum(spent(f'midfill_{name}_seconds_total{{kind="{kind}"}}') for kind in kinds)
+
+    shares = {
+        f"share_of_{what}_time_lost": round(
+            seconds("lost_device", *kinds) / max(seconds("device", *kinds), 1e-6), 3
+        )
+        for what, *kinds in (
+            ("device", "reading", "writing"),
+            ("reading", "reading"),
+            ("writing", "writing"),
+        )
+    }
+    return {
+        "reading_s": round(seconds("device", "reading"), 3),
+        "writing_s": round(seconds("device", "writing"), 3),
+        **shares,
     }
 
 

@@ -248,7 +248,11 @@ class Fill:
     ``width`` is the number of rows of the block that was drafted or denoised, as chosen for this
     machine;
     ``tokens_per_forward`` is committed tokens (the end marker included) over ``nfe``, at least 1
-    in the divisor. Milliseconds are wall time inside the engine.
+    in the divisor. Milliseconds are wall time inside the engine. ``reading_ms`` and ``writing_ms``
+    are its share, by rows, of the time of its forwards and of what was done with their results:
+    rows that bring up the context, and all others. ``lost_reading_ms`` and ``lost_writing_ms`` are
+    what it had no use for of those of its session's stopped fills before it: context rows that did
+    not stand in its context, tokens with which it did not agree.
     """
 
     middles: tuple[Middle, ...]
@@ -265,6 +269,10 @@ class Fill:
     prefill_ms: float = 0.0
     denoise_ms: float = 0.0
     total_ms: float = 0.0
+    reading_ms: float = 0.0
+    writing_ms: float = 0.0
+    lost_reading_ms: float = 0.0
+    lost_writing_ms: float = 0.0
     session: str = ""
     version: int = 0
     notes: tuple[str, ...] = ()

@@ -141,6 +141,10 @@ class ScriptedFiller:
             prefill_ms=6.0,
             denoise_ms=3.0,
             total_ms=9.0,
+            reading_ms=5.0,
+            writing_ms=4.0,
+            lost_reading_ms=2.0,
+            lost_writing_ms=1.0,
             session=request.session,
             version=request.version,
         )

@@ -68,6 +68,12 @@ class Metrics:
         self._abandoned = counter(
             "abandoned_forwards", "Those whose fill was cancelled or superseded."
         )
+        self._device = counter("device_seconds", "Time in forwards, and with results.", ["kind"])
+        self._lost = counter(
+            "lost_device_seconds",
+            "Of it, what stopped fills took and their session's next one had no use for.",
+            ["kind"],
+        )
         self._seconds = Histogram(
             "midfill_fill_seconds",
             "Time of a fill by phase.",
@@ -88,6 +94,9 @@ class Metrics:
         self._forwards.inc(fill.nfe)
         if fill.finish_reason in ("cancelled", "superseded"):
             self._abandoned.inc(fill.nfe)
+        for kind in ("reading", "writing"):
+            self._device.labels(kind).inc(getattr(fill, f"{kind}_ms") / 1000)
+            self._lost.labels(kind).inc(getattr(fill, f"lost_{kind}_ms") / 1000)
         for kind in ("prompt", "cached", "completion"):
             self._tokens.labels(kind).inc(getattr(fill, f"{kind}_tokens"))
         for phase in ("queue", "prefill", "denoise", "total"):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from midfill_engine.cache.spent import Piece
 from midfill_engine.models.kv import KVCache
 
 
@@ -20,7 +21,8 @@ class KeystrokeCache:
     """Token ids whose rows ``kv`` holds, slot for position.
 
     ``anchor`` is the layout's to keep, ``middle`` the tokens that were last written here, behind a
-    prefix that ended with ``before``, ``age`` that of `cache.window`.
+    prefix that ended with ``before``, ``age`` that of `cache.window`. ``owed`` is device time of
+    stopped fills that may yet prove of use.
     """
 
     kv: KVCache
@@ -29,6 +31,7 @@ class KeystrokeCache:
     before: str = field(default="", repr=False)
     middle: list[int] = field(default_factory=list, repr=False)
     age: int = 0
+    owed: list[Piece] = field(default_factory=list)
 
     def copy(self) -> Self:
         """The same with a memory of its own: another middle can be written behind it."""

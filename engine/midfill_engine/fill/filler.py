@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from midfill_engine.cache.keystroke import Sessions
+from midfill_engine.cache.spent import unwritten
 from midfill_engine.cache.window import WindowCache
 from midfill_engine.deadline import Deadline, StopToken
 from midfill_engine.decode.rows import output_bias
@@ -81,6 +83,7 @@ class _Work:
     started: float = field(default_factory=time.perf_counter)
     prompt: int = 0
     before: list[int] = field(default_factory=list)
+    left: list[int] = field(default_factory=list)
     prefilled: float | None = None
     completion: int = 0
     middles: dict[int, Middle] = field(default_factory=dict)
@@ -279,6 +282,10 @@ class Filler:
             raise OutOfMemory(
                 "The device ran out of memory.", "Lower `cache_mb` or use a smaller model."
             ) from None
+        run.spent.pause()
+        late = reason == "deadline" and not work.middles
+        if late or reason in ("cancelled", "superseded"):
+            run.cache.owed += run.spent.left(work.prompt + len(run.cache.middle))
         return self._fill(work, reason)
 
     def _work(self, work: _Work, on_draft: Callable[[Draft], None] | None) -> Steps[FinishReason]:
@@ -300,7 +307,9 @@ class Filler:
         run.cache.anchor = placement.far
         work.prompt = len(placement.ids)
         work.before = placement.ids[: placement.prefix_end][-FAR_BACK:]
-        draft = encode(request.draft) if request.draft else self._left(work)
+        if not request.draft:
+            work.left = self._left(work)
+        draft = encode(request.draft) if request.draft else work.left
         draft = draft[: request.max_tokens - 1]  # and what follows it
         rows = yield from run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
         last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
@@ -312,6 +321,7 @@ class Filler:
             reason = yield from self._decode(
                 work, run, canvas, rows=rows, draft=draft, spec=spec, trail=trail
             )
+            run.spent.aside = True
             if trail and canvas.placed and reason in ("end", "stop"):
                 around = Around(request.prefix, request.suffix)
                 search = Search(run, canvas, spec, placement.ids, work.before, work.width, around)
@@ -354,6 +364,7 @@ class Filler:
             request.suffix,
             room=spec.trained_context_tokens - limit,
         )
+        run.spent.aside = True
         cache = WindowCache(run.cache, self._options.refresh_steps)
         agreement = Agreement() if self._options.agreement else None
         text = Text(run, spec, frame, cache, request.allow_empty, agreement)
@@ -439,11 +450,20 @@ class Filler:
             canvas.close()
             work.completion += len(canvas.placed) + canvas.ended
             if number == 0:
+                self._settle(work, canvas)
                 run.cache.before = request.prefix[-REMEMBERED:]
                 run.cache.middle = [placed.token for placed in canvas.placed]
             if canvas.placed or canvas.ended:
                 work.middles[number] = _new(canvas.middle(reason), request)
         return reason
+
+    def _settle(self, work: _Work, canvas: Canvas) -> None:
+        """See how much of what stopped fills have written was a draft that proved right."""
+        cache = work.run.cache
+        pairs = zip(work.left, canvas.placed, strict=False)
+        agreed = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1].token, pairs))
+        work.run.spent.lost_writing_ms += unwritten(cache.owed, work.prompt, work.prompt + agreed)
+        cache.owed = []
 
     def _decode(
         self,
@@ -492,7 +512,7 @@ class Filler:
     def _fill(self, work: _Work, reason: FinishReason) -> Fill:
         now = time.perf_counter()
         prefilled = work.prefilled or now
-        nfe = work.run.nfe
+        nfe, spent = work.run.nfe, work.run.spent
         ignored = work.request.snippets and not self._spec.snippets
         if ignored:
             work.notes.append("This model was not trained with snippets of other files.")
@@ -510,6 +530,10 @@ class Filler:
             prefill_ms=_ms(prefilled - work.started),
             denoise_ms=_ms(now - prefilled),
             total_ms=_ms(now - work.started),
+            reading_ms=round(spent.reading_ms, 3),
+            writing_ms=round(spent.writing_ms, 3),
+            lost_reading_ms=round(spent.lost_reading_ms, 3),
+            lost_writing_ms=round(spent.lost_writing_ms, 3),
             session=work.request.session,
             version=work.request.version,
             notes=tuple(work.notes),

@@ -7,13 +7,14 @@ runs, and beside whom, is decided in `fill.steps`. Knows neither texts nor strat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from midfill_engine.cache.keystroke import KeystrokeCache
+from midfill_engine.cache.spent import Spent, unread
 from midfill_engine.deadline import Deadline
 from midfill_engine.decode.rows import RowStats, read_back, row_stats
 from midfill_engine.device.choose import has_amx
@@ -64,6 +65,8 @@ class Run:
         Context rows that the last prefill found in the cache.
     beside
         Rows of others that ran in the last forward.
+    spent
+        Its device time; candidates share it.
     """
 
     decoder: Decoder | GraphDecoder
@@ -74,6 +77,7 @@ class Run:
     nfe: int = 0
     cached: int = 0
     beside: int = 0
+    spent: Spent = field(default_factory=Spent)
 
     def prefill(self, ids: Ids, draft: Ids = (), block: Ids = ()) -> Steps[Tensor]:
         """Bring the cache up to ``ids`` and run ``draft`` and an open ``block`` behind them.
@@ -86,18 +90,21 @@ class Run:
             ``(1 + len(draft) + len(block), hidden)``: the last row of ``ids``, then those behind.
         """
         start = self.cached = self.cache.keep(ids)
+        self.cache.owed, lost_ms = unread(self.cache.owed, start)
+        self.spent.lost_reading_ms += lost_ms
         rows = [*ids, *draft]
         device = self.decoder.device.type
         chunk = AMX_CHUNK_ROWS if device == "cpu" and has_amx() else CHUNK_ROWS[device]
         self.cache.kv.reserve(len(rows) + BLOCK_ROOM)
         while len(rows) - start > chunk and start + chunk < len(ids):
-            yield from self._append(rows[start : start + chunk], reads=True)
+            yield from self._append(rows[start : start + chunk], context=chunk, reads=True)
             start += chunk
         most = STEP_ROWS.get(device)
         if most and start < len(ids) - 1 and len(rows) + len(block) - start > most:
-            yield from self._append(rows[start : len(ids) - 1], reads=True)
+            context = rows[start : len(ids) - 1]
+            yield from self._append(context, context=len(context), reads=True)
             start = len(ids) - 1
-        hidden = yield from self._append(rows[start:], block)
+        hidden = yield from self._append(rows[start:], block, context=len(ids) - start)
         self.nfe += bool(draft or block)
         return hidden[len(ids) - 1 - start :]
 
@@ -175,8 +182,10 @@ class Run:
         behind: Ids = (),
         branch: Ids = (),
         *,
+        context: int = 0,
         reads: bool = False,
     ) -> Steps[Tensor]:
+        """Run rows behind what is cached; the first ``context`` of them bring up the context."""
         lane = Lane(
             self._rows([*causal, *block, *[*branch] * len(behind)]),
             self.cache.kv,
@@ -184,13 +193,17 @@ class Run:
             open_rows=len(block),
             branches=[Branch(rows, len(branch)) for rows in behind],
         )
-        hidden = yield from self._forward(lane, reads=reads)
+        hidden = yield from self._forward(lane, context=context, reads=reads)
         self.cache.ids.extend(causal)
         return hidden
 
-    def _forward(self, lane: Lane, *, reads: bool = False) -> Steps[Tensor]:
+    def _forward(self, lane: Lane, *, context: int = 0, reads: bool = False) -> Steps[Tensor]:
         step = Step(lane, reads)
+        self.spent.pause()
         yield [step]
+        # The token that a step begins with was written by the forward before it.
+        known = 0 if context else 1
+        self.spent.ran(step.ms, step.rows, slot=lane.start, context=context, known=known)
         self.beside = step.beside
         return step.hidden
 

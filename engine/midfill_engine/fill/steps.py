@@ -48,12 +48,15 @@ class Step:
         ``(rows, hidden)``, once they have run. On a GPU the next forward may overwrite it.
     beside
         Rows of others that ran in the same forward.
+    ms
+        Its share of the forward's time, by rows.
     """
 
     lane: Lane
     reads: bool = False
     hidden: Tensor = field(init=False)
     beside: int = field(default=0, init=False)
+    ms: float = field(default=0.0, init=False)
 
     @property
     def rows(self) -> int:
@@ -182,8 +185,10 @@ class Rounds:
                 for task in tasks:
                     self._run([task])
             return
+        ms = (time.perf_counter() - began) * 1000
         for step, rows_of_it in zip(steps, hidden, strict=True):
             step.hidden, step.beside = rows_of_it, rows - step.rows
+            step.ms = ms * step.rows / rows
         for task in tasks:
             self._go_on(task)
         # Statistics included: on a GPU a forward has run only when something of it was read back.

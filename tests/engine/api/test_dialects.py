@@ -285,6 +285,10 @@ async def test_metrics_count_fills_and_answers(http):
     assert 'midfill_requests_total{endpoint="unknown",status="404"} 1.0' in text
     assert 'midfill_tokens_total{kind="cached"} 4.0' in text
     assert 'midfill_fill_seconds_sum{phase="denoise"} 0.003' in text
+    assert 'midfill_device_seconds_total{kind="reading"} 0.005' in text
+    assert 'midfill_device_seconds_total{kind="writing"} 0.004' in text
+    assert 'midfill_lost_device_seconds_total{kind="reading"} 0.002' in text
+    assert 'midfill_lost_device_seconds_total{kind="writing"} 0.001' in text
     assert "midfill_ready 1.0" in text
     assert "canary" not in text
 

@@ -312,6 +312,55 @@ def test_what_a_superseded_request_has_written_is_not_lost(filler):
     assert again.nfe < whole.nfe
 
 
+def stopped(filler, after: int, **fields: object) -> Fill:
+    """A fill that is superseded after so many drafts."""
+    stop, drafts = StopToken(), []
+
+    def on_draft(draft: Draft) -> None:
+        drafts.append(draft)
+        if len(drafts) == after:
+            stop.stop("superseded")
+
+    request = FillRequest(**{"prefix": PREFIX, "suffix": SUFFIX, "max_tokens": 20} | fields)
+    return filler.fill(request, deadline=FOREVER, stop=stop, on_draft=on_draft)
+
+
+def test_what_a_stopped_fill_took_is_lost_only_where_the_next_has_no_use_for_it(filler):
+    cut = stopped(filler, 3, session="same")
+    assert min(cut.reading_ms, cut.writing_ms) > 0
+    assert cut.lost_reading_ms == cut.lost_writing_ms == 0  # not known yet
+    again = fill(filler, session="same")
+    assert again.lost_writing_ms < 1e-3
+    # All but the last row of its context, which runs again.
+    assert again.lost_reading_ms == pytest.approx(
+        cut.reading_ms / (cut.prompt_tokens - cut.cached_tokens), abs=0.01
+    )
+    assert fill(filler, session="same").lost_reading_ms == 0  # once
+
+    cut = stopped(filler, 3, session="other")
+    elsewhere = fill(filler, session="other", prefix="import os\n", suffix="\n")
+    assert elsewhere.lost_writing_ms == pytest.approx(cut.writing_ms, abs=0.01)
+    assert 0 < elsewhere.lost_reading_ms <= cut.reading_ms
+
+
+def test_what_was_answered_is_never_lost(filler):
+    fill(filler, session="s")
+    elsewhere = fill(filler, session="s", prefix="import os\n", suffix="\n")
+    assert elsewhere.lost_reading_ms == elsewhere.lost_writing_ms == 0
+
+
+def test_what_waits_for_a_use_is_not_forgotten_by_fills_that_never_ran(filler):
+    cut = stopped(filler, 3, session="s")
+    gone = StopToken()
+    gone.stop("cancelled")
+    request = FillRequest(PREFIX, SUFFIX, session="s")
+    never = filler.fill(request, deadline=FOREVER, stop=gone)
+    elsewhere = fill(filler, session="s", prefix="import os\n", suffix="\n")
+    assert never.lost_writing_ms + elsewhere.lost_writing_ms == pytest.approx(
+        cut.writing_ms, abs=0.01
+    )
+
+
 @given(before=st.text(max_size=300), typed=st.text(max_size=9), gone=st.integers(0, 300))
 def test_what_was_typed_is_known_though_the_window_moves(before, typed, gone):
     kept, now = before[-REMEMBERED:], before + typed
