@@ -77,8 +77,9 @@ class FillRequest:
     """One request for the middle between ``prefix`` and ``suffix``.
 
     ``budget_ms`` counts from the moment the engine reads the request; at its end the best
-    complete state is returned. A newer request of the same ``session`` supersedes an older one,
-    except that a ``speculative`` one never displaces a real one.
+    complete state is returned; so it is ``writing_ms`` after the context is read, where that is
+    sooner. A newer request of the same ``session`` supersedes an older one, except that a
+    ``speculative`` one never displaces a real one.
     ``draft`` is text that the middle probably begins with (what was shown before, minus what was
     typed): it is verified, not trusted.
     """
@@ -91,6 +92,7 @@ class FillRequest:
     session: str = ""
     version: int = 0
     budget_ms: int | None = None
+    writing_ms: int | None = None
     max_tokens: int = 64
     candidates: int = 1
     strategy: str = DEFAULT_STRATEGY
@@ -117,8 +119,9 @@ class FillRequest:
         for snippet in self.snippets:
             check_text("snippets.path", snippet.path)
             check_text("snippets.text", snippet.text)
-        if self.budget_ms is not None:
-            check_int("budget_ms", self.budget_ms, 1, 600_000)
+        for name in ("budget_ms", "writing_ms"):
+            if getattr(self, name) is not None:
+                check_int(name, getattr(self, name), 1, 600_000)
         check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS_LIMIT)
         check_int("candidates", self.candidates, 1, MAX_CANDIDATES)
         check_int("version", self.version, -(2**53), 2**53)

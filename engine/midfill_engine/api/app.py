@@ -60,6 +60,7 @@ def build(engine: Engine, *, key: str = "", stop: asyncio.Event | None = None) -
     app.add_routes(
         [
             web.post("/v1/midfill", native.fill),
+            web.post("/v1/midfill/typed", native.typed),
             web.post("/v1/completions", openai.completions),
             web.post("/v1/fim/completions", openai.fim),
             web.post("/infill", llamacpp.infill),

@@ -14,7 +14,7 @@ from midfill_engine.api.fields import read_object
 from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import JSON_LINES, line, respond
 from midfill_engine.service.engine import Engine
-from midfill_engine.wire import Draft, FillRequest, InvalidRequest
+from midfill_engine.wire import Draft, FillRequest, InvalidRequest, check_int, check_text
 
 
 class NativeApi:
@@ -34,6 +34,17 @@ class NativeApi:
             return await respond(request, self._lines(wanted), JSON_LINES)
         fill = await self._engine.fill(wanted)
         return json_response(fill.to_dict())
+
+    async def typed(self, request: web.Request) -> web.Response:
+        """Take what was typed since a request of a session."""
+        data = await read_object(request)
+        if set(data) != {"session", "version", "typed"}:
+            raise InvalidRequest("What was typed comes with session, version and typed.")
+        check_text("session", data["session"])
+        check_text("typed", data["typed"])
+        check_int("version", data["version"], -(2**53), 2**53)
+        self._engine.typed(data["session"], data["version"], data["typed"])
+        return json_response({})
 
     async def _lines(self, wanted: FillRequest) -> AsyncGenerator[bytes]:
         async with aclosing(self._engine.stream(wanted)) as states:

@@ -89,6 +89,12 @@ class _Work:
     middles: dict[int, Middle] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
+    def begin(self) -> None:
+        """The context is read: from now on it writes, and not for longer than it may."""
+        self.prefilled = time.perf_counter()
+        if self.request.writing_ms is not None:
+            self.run.deadline.within(self.request.writing_ms)
+
 
 class Filler:
     """A loaded model that answers requests."""
@@ -313,7 +319,7 @@ class Filler:
         draft = draft[: request.max_tokens - 1]  # and what follows it
         rows = yield from run.prefill(placement.ids, draft, [spec.mask_id] * work.width)
         last = rows[:1].clone()  # what later candidates start from; ``rows`` is the decoder's
-        work.prefilled = time.perf_counter()
+        work.begin()
 
         def decode(run: Run, canvas: Canvas, rows: Tensor, draft: list[int]) -> Steps[FinishReason]:
             tokens = _searched(work.strategy, run)
@@ -370,7 +376,7 @@ class Filler:
         text = Text(run, spec, frame, cache, request.allow_empty, agreement)
         work.prompt = len(frame.around(()))
         masks = yield from choose_length(text, limit, self._options.hole_tokens)
-        work.prefilled = time.perf_counter()
+        work.begin()
         strategy, draft = work.strategy, encode(request.draft)[:masks]
         if isinstance(strategy, Verify):
             strategy = DENOISING.get(request.strategy, DENOISING["balanced"])

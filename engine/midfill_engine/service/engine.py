@@ -144,12 +144,19 @@ class Engine:
         self._check_ready()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Fill] = loop.create_future()
+        stop = stop or StopToken()
+
+        def drafted(draft: Draft) -> None:
+            stop.said = draft
+            if on_draft is not None:
+                _call(loop, on_draft, draft)
+
         job = Job(
             request,
             deadline,
             done=lambda outcome: _call(loop, self._on_done, answer, outcome),
-            stop=stop or StopToken(),
-            on_draft=on_draft and (lambda draft: _call(loop, on_draft, draft)),
+            stop=stop,
+            on_draft=on_draft and drafted,
             owner=request.session if supersedes else "",
         )
         self._mailbox.put(job)
@@ -160,6 +167,15 @@ class Engine:
             if not answer.done() or answer.cancelled():
                 self._mailbox.withdraw(job)
         return fill
+
+    def typed(self, session: str, version: int, text: str) -> None:
+        """Tell what was typed since ``session`` asked for ``version``: all of it, at its cursor.
+
+        The fill goes on while its draft begins so and says more; else it ends as ``superseded``
+        before the next forward. One whose draft is not there yet ends unless a forward that makes
+        one is running.
+        """
+        self._mailbox.typed(session, version, text)
 
     async def stream(
         self, request: FillRequest, *, supersedes: bool = True

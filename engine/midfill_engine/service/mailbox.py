@@ -135,6 +135,19 @@ class Mailbox:
             if job in self._waiting:
                 self._waiting.remove(job)
 
+    def typed(self, session: str, version: int, text: str) -> None:
+        """Let the job of ``session`` for ``version`` go on only if its draft begins with ``text``.
+
+        Parameters
+        ----------
+        text
+            All that was typed at the cursor since.
+        """
+        with self._changed:
+            for job in (*self._waiting, *self._running):
+                if job.owner == session and job.request.version == version:
+                    job.stop.typed = text
+
     def close(self) -> None:
         """End all jobs and let `take` return ``None``."""
         with self._changed:

@@ -61,6 +61,9 @@ class Health:
 class Backend(Protocol):
     """Fills middles. Cancelling the awaiting task stops the work behind it."""
 
+    #: Whether it ends a fill by itself whose drafts do not agree with what was `typed` since.
+    compares: bool
+
     @property
     def state(self) -> Health:
         """What is known without asking."""
@@ -78,6 +81,10 @@ class Backend(Protocol):
         MidfillError
             When this request was refused.
         """
+        ...
+
+    def typed(self, session: str, version: int, text: str) -> None:
+        """Tell what was typed since ``session`` asked for ``version``; returns at once."""
         ...
 
     def wake(self) -> None:

@@ -45,6 +45,8 @@ class EngineBackend:
         Passed to the `Launcher`.
     """
 
+    compares = True
+
     def __init__(
         self,
         on_change: Callable[[Health], None] = lambda _: None,
@@ -58,6 +60,7 @@ class EngineBackend:
         self._session: aiohttp.ClientSession | None = None
         self._endpoint: Endpoint | None = None
         self._looked = asyncio.Event()
+        self._telling: set[asyncio.Task[None]] = set()
         self.launcher = Launcher(
             self.health,
             on_change,
@@ -130,13 +133,16 @@ class EngineBackend:
             self.launcher.lost(crashed=False)
             raise EngineUnavailable(str(error), silence="engine-loading") from None
 
+    def typed(self, session: str, version: int, text: str) -> None:
+        """Post it in the background; see `Backend.typed`."""
+        body = json.dumps({"session": session, "version": version, "typed": text})
+        task = asyncio.get_running_loop().create_task(self._tell("/v1/midfill/typed", body))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
     async def stop(self) -> None:
         """Ask the engine to end."""
-        import aiohttp  # noqa: PLC0415  (start-up time)
-
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, EngineUnavailable):
-            async with self._open().post("/v1/midfill/stop") as answer:
-                await answer.read()
+        await self._tell("/v1/midfill/stop")
         await self._drop()
 
     async def restart(self) -> None:
@@ -149,6 +155,14 @@ class EngineBackend:
         """Close the connections; the engine itself goes on."""
         await self.launcher.close()
         await self._drop()
+
+    async def _tell(self, path: str, body: str = "") -> None:
+        """Post something to which no answer matters."""
+        import aiohttp  # noqa: PLC0415  (start-up time)
+
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, EngineUnavailable):
+            async with self._open().post(path, data=body) as answer:
+                await answer.read()
 
     async def _first_look(self) -> None:
         if not self._looked.is_set():

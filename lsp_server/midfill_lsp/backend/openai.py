@@ -43,6 +43,8 @@ class ForeignBackend:
         Sent along; either may be empty.
     """
 
+    compares = False
+
     def __init__(self, dialect: Dialect, url: str, *, model: str = "", key: str = "") -> None:
         self._dialect, self._url = dialect, url.rstrip("/").removesuffix("/v1")
         self._model, self._key = model, key
@@ -53,6 +55,9 @@ class ForeignBackend:
             if url
             else Health("error", "The setting backend.url names no server.")
         )
+
+    def typed(self, session: str, version: int, text: str) -> None:
+        """Nothing to do: it knows no drafts."""
 
     def wake(self) -> None:
         """Nothing to do: it is somebody else's server."""

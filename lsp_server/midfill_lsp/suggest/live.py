@@ -27,7 +27,9 @@ RESTED_S = 0.2
 #: Where answers take long, a rest must be as many times as long, but no longer than this.
 RESTS, LONG_REST_S = 5, 1.0
 #: Milliseconds in which the question after a miss is answered: few pauses between keys are shorter.
-#: Each key that has agreed since adds as many; on a line without a miss one is taken to have.
+#: Each key that has agreed since adds as many; on a line without a miss one is taken to have. No
+#: answer takes longer from its first draft on: that one decides whether the next key agrees, and
+#: what is written for longer the key after it mostly throws away.
 HURRIED_MS = 120
 
 
@@ -37,10 +39,10 @@ class Live:
 
     ``draft`` is how its answer looked at the last denoising step, ``waiting`` counts the callers
     that want it, ``typed`` is what was typed since it was asked and ``followed`` says that some of
-    it came after the last caller. ``broken`` once its draft went another way than the typist. An
-    ``ahead`` one answers a question that nobody has asked yet: the document as if ``taken`` were
-    accepted, or once more what was not ready in time; ``begun`` once it has waited for the typist
-    to rest.
+    it came after the last caller. ``compared`` says that the backend holds its drafts against what
+    it is ``told`` was typed, ``broken`` that one went another way. An ``ahead`` one answers a
+    question that nobody has asked yet: the document as if ``taken`` were accepted, or once more
+    what was not ready in time; ``begun`` once it has waited for the typist to rest.
     """
 
     ask: Ask
@@ -52,6 +54,8 @@ class Live:
     waiting: int = 0
     typed: str = field(default="", repr=False)
     followed: bool = False
+    compared: bool = False
+    told: bool = False
     broken: bool = False
     begun: bool = False
 
@@ -62,8 +66,13 @@ class Live:
         return typed if typed is not None and self.leaves(typed) else None
 
     def leaves(self, typed: str) -> bool:
-        """Whether the draft says something behind ``typed``, so that it is worth going on."""
-        return not typed or (len(self.draft) > len(typed) and agrees(typed, self.draft))
+        """Whether the draft says something behind ``typed``, so that it is worth going on.
+
+        The first draft decides, too, where the backend compares it before it goes on.
+        """
+        if not typed or (self.compared and not self.draft):
+            return True
+        return len(self.draft) > len(typed) and agrees(typed, self.draft)
 
     def serves(self, ask: Ask) -> bool:
         """Whether its answer, or what is left of it, will answer ``ask`` as well."""
@@ -172,7 +181,7 @@ class DocumentState:
             typed = self.live.follows(text)
             if typed is not None:
                 self.live.typed, self.live.followed = typed, True
-                if typed:
+                if typed and self.live.draft:
                     self.agree()
             else:
                 self.miss(self.live)
@@ -182,13 +191,22 @@ class DocumentState:
 
     def drafted(self, live: Live, draft: str) -> None:
         """Take a draft of ``live``; stop it where that goes another way than the typist."""
-        live.draft = draft
+        first, live.draft = not live.draft, draft
         if live.taken is None and self.read != live.ask.line:
             self.read, self.agreed = live.ask.line, 1
-        if live is self.live and not live.leaves(live.typed):
+        if live is not self.live or not live.typed:
+            return
+        if not live.leaves(live.typed):
             live.broken = True
             self.miss(live)
             self.stop_live()
+        elif first:
+            self.agree()
+
+    def refused(self, live: Live) -> None:
+        """Note that the backend has ended ``live``: it does not agree with what was typed."""
+        live.broken = True
+        self.miss(live)
 
     def left(self, live: Live) -> None:
         """Stop ``live`` if nobody wants it: its caller left, and no key that agrees came since."""

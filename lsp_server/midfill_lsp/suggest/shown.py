@@ -151,6 +151,11 @@ def agrees(typed: str, expected: str) -> bool:
     )
 
 
+def certain(typed: str) -> str:
+    """``typed`` without a bracket at its end that may have closed itself."""
+    return typed[:-1] if len(typed) > 1 and typed[-1] in AUTO_CLOSED else typed
+
+
 def typed_since(old: str, offset: int, new: str) -> str | None:
     """What was inserted at ``offset`` of ``old`` to make ``new``; ``None`` for any other edit."""
     grown = len(new) - len(old)

@@ -26,8 +26,8 @@ from midfill_engine.wire import (
 from midfill_lsp.backend.base import EngineUnavailable
 from midfill_lsp.documents import Ask
 from midfill_lsp.suggest import newlines
-from midfill_lsp.suggest.live import DocumentState, Live
-from midfill_lsp.suggest.shown import Suggestion
+from midfill_lsp.suggest.live import HURRIED_MS, DocumentState, Live
+from midfill_lsp.suggest.shown import Suggestion, certain
 from midfill_lsp.suggest.silence import silence
 from midfill_lsp.suggest.trace import Answer, Traces
 from midfill_lsp.suggest.trigger import Dismissals, Switches, why_not_here, why_off
@@ -192,6 +192,11 @@ class Suggester:
         document = self._document(uri)
         document.version = version
         document.changed(text)
+        live = document.live
+        if live is not None and live.compared and (live.typed or live.told):
+            live.told = True
+            typed = newlines.lf(certain(live.typed))
+            self.backend.typed(document.session, live.ask.snapshot.version, typed)
 
     def closed(self, uri: str) -> None:
         """Forget a document and stop its work."""
@@ -362,15 +367,18 @@ class Suggester:
         draft = "" if live.ahead or live.ask.explicit else document.expected(snapshot)
         # What is asked for ahead is once a question, too, and is not waited for longer.
         again = live.ahead and live.taken is None
-        whole_ms = _budget_ms(settings, patient=live.ask.explicit or again)
+        patient = live.ask.explicit or again
+        whole_ms = _budget_ms(settings, patient=patient)
         budget_ms = document.budget_ms(live, whole_ms)
         request = replace(
             _request(live, newlines.plain(window), document.session, settings),
             budget_ms=budget_ms,
+            writing_ms=None if patient else HURRIED_MS,
             draft=newlines.lf(draft),
             single_line=not settings.multiline or surroundings.single_line(window),
             strategy=self._strategy(),
         )
+        live.compared = self.backend.compares
         trace = self.traces.begin(live.ask, request, ahead=live.ahead)
 
         def on_draft(draft: Draft) -> None:
@@ -387,10 +395,12 @@ class Suggester:
             log.warning("fill refused", extra={"f": {"code": error.code}})
             return silence("engine-down", str(error))
         document.took_s = self._clock() - began
+        if fill.finish_reason == "superseded" and live.told:
+            document.refused(live)
         outcome = self._shaped(fill, window, live, settings)
         trace.end(fill, outcome)
         if not isinstance(outcome, Silence):
-            if budget_ms < whole_ms and fill.finish_reason == "deadline":
+            if not patient and fill.finish_reason == "deadline":
                 outcome = tuple(replace(found, hurried=True) for found in outcome)
             document.known.remember(snapshot.text, snapshot.offset, outcome)
         return outcome

@@ -373,3 +373,22 @@ async def test_busy_is_503_with_the_time_to_come_back(short_path, path):
             check_form(path, 503, await answer.json())
         filler.permit.release(6)
         assert [(await task).status for task in tasks] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        {},
+        {"session": "s", "version": 1},
+        {"session": "s", "version": "1", "typed": "x"},
+        {"session": "s", "version": 1, "typed": 5},
+        {"session": 5, "version": 1, "typed": "x"},
+        {"session": "s", "version": 1, "typed": "x", "more": 1},
+    ],
+)
+async def test_what_was_typed_is_checked(http, body):
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    async with http.post("/v1/midfill/typed", data=data) as answer:
+        assert answer.status == 400
+        check_form("/v1/midfill", 400, await answer.json())

@@ -312,6 +312,18 @@ def test_what_a_superseded_request_has_written_is_not_lost(filler):
     assert again.nfe < whole.nfe
 
 
+def test_writing_may_have_less_time_than_reading(filler):
+    whole = fill(filler, strategy="autoregressive")
+    endless = Deadline(float("inf"), StepDeadline())
+    short = fill(filler, endless, writing_ms=9_000, strategy="autoregressive")
+    assert short.finish_reason == "deadline"
+    assert 0 < short.completion_tokens < whole.completion_tokens
+    assert whole.text.startswith(short.text)
+    sooner = Deadline(3.0, StepDeadline())
+    sooner.within(60_000)
+    assert sooner.at == 3.0
+
+
 def stopped(filler, after: int, **fields: object) -> Fill:
     """A fill that is superseded after so many drafts."""
     stop, drafts = StopToken(), []

@@ -104,6 +104,49 @@ async def test_a_cancelled_request_that_waits_never_reaches_the_device(engine, f
     assert len(filler.requests) == 1
 
 
+@pytest.fixture
+async def states(engine, filler):
+    """The states of a request of session ``s``, version 7, that has drafted ``a + b``."""
+    states = engine.stream(FillRequest("x", session="s", version=7))
+    filler.permit.release(2)
+    await anext(states), await anext(states)
+    yield states
+    await states.aclose()
+
+
+@pytest.mark.parametrize(
+    ("session", "version", "typed"),
+    [("s", 7, "a"), ("s", 7, "a +"), ("s", 7, ""), ("t", 7, "b"), ("s", 8, "b"), ("", 7, "b")],
+)
+async def test_what_agrees_with_what_was_typed_goes_on(
+    engine, filler, states, session, version, typed
+):
+    engine.typed(session, version, typed)
+    filler.permit.release()
+    assert [state async for state in states][-1].finish_reason == "end"
+
+
+@pytest.mark.parametrize("typed", ["b", "ab", "a + b", "a + bc"])
+async def test_what_disagrees_or_says_nothing_more_ends_before_the_next_step(
+    engine, filler, states, typed
+):
+    engine.typed("s", 7, typed)
+    assert [state async for state in states][-1].finish_reason == "superseded"
+    assert filler.steps == 2
+
+
+async def test_a_waiting_request_ends_with_the_key_that_follows_it(engine, filler):
+    first = ask(engine, "a")
+    await acquired(filler.started)
+    second = ask(engine, "s", version=7)
+    await eventually(lambda: engine.waiting == 1)
+    engine.typed("s", 7, "b")
+    filler.permit.release(3)
+    assert (await second).finish_reason == "superseded"
+    assert (await first).finish_reason == "end"
+    assert len(filler.requests) == 1
+
+
 async def test_a_newer_request_of_the_session_supersedes_the_running_one(engine, filler):
     old = ask(engine, "s")
     await acquired(filler.started)

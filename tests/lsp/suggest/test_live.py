@@ -30,22 +30,27 @@ class Requests:
 
     state = Health("ready")
 
-    def __init__(self):
+    def __init__(self, *, compares=False):
+        self.compares, self.told = compares, []
         self.running = []
         self.asked = []
-        self.budgets = []
+        self.budgets, self.writing = [], []
         self.stopped = []
 
     async def fill(self, request, on_draft=None):
         answer = asyncio.get_running_loop().create_future()
         self.asked.append(request.prefix)
         self.budgets.append(request.budget_ms)
+        self.writing.append(request.writing_ms)
         self.running.append((on_draft, answer))
         try:
             return await answer
         except asyncio.CancelledError:
             self.stopped.append(request.prefix)
             raise
+
+    def typed(self, session, version, text):
+        self.told.append((version, text))
 
     def draft(self, text):
         self.running[-1][0](Draft(1, (Token(text, 0.9),)))
@@ -74,8 +79,8 @@ class Plain:
 class Typist:
     """Types behind `BEFORE`, and asks."""
 
-    def __init__(self, **changed):
-        self.requests = Requests()
+    def __init__(self, *, compares=False, **changed):
+        self.requests = Requests(compares=compares)
         settings = LspSettings(**({"speculate": False} | changed))
         self.now, self.late = 0.0, []
         self.suggester = Suggester(
@@ -260,6 +265,66 @@ async def test_what_is_deleted_again_is_not_held_against_a_draft(typist):
     assert typist.requests.asked == [BEFORE]
 
 
+@pytest.fixture
+async def comparing():
+    """A question without a draft, and the key ``c`` after it; the backend compares."""
+    typist = Typist(compares=True)
+    await begun(typist)
+    typist.type("c")
+    typist.question = typist.ask()
+    await settle()
+    return typist
+
+
+async def test_a_key_before_the_first_draft_waits_for_it_where_the_backend_compares(comparing):
+    requests = comparing.requests
+    assert (requests.asked, requests.stopped, requests.told) == ([BEFORE], [], [(1, "c")])
+    requests.draft("compute")
+    requests.answer("compute(x)")
+    assert texts(await comparing.question) == ["ompute(x)"]
+    assert requests.asked == [BEFORE]
+
+
+@pytest.mark.parametrize("draft", ["d", "c"])
+async def test_a_first_draft_of_which_nothing_is_left_is_dropped_and_asked_anew(comparing, draft):
+    comparing.requests.draft(draft)
+    await settle()
+    assert comparing.requests.stopped == [BEFORE]
+    assert comparing.requests.asked == [BEFORE, BEFORE + "c"]
+    comparing.requests.answer("ompute")
+    assert texts(await comparing.question) == ["ompute"]
+
+
+async def test_what_the_backend_itself_has_ended_is_asked_anew(comparing):
+    comparing.requests.answer("", "superseded")
+    await settle()
+    assert comparing.requests.stopped == []
+    assert comparing.requests.asked == [BEFORE, BEFORE + "c"]
+    comparing.requests.answer("ompute")
+    assert texts(await comparing.question) == ["ompute"]
+
+
+async def test_what_the_backend_ended_before_the_next_question_came_is_asked_anew():
+    typist = Typist(compares=True)
+    await begun(typist)
+    typist.type("c")
+    typist.requests.answer("", "superseded")
+    await settle()
+    question = typist.ask()
+    await settle()
+    typist.requests.answer("ompute")
+    assert texts(await question) == ["ompute"]
+
+
+async def test_each_key_is_told_with_those_before_it(comparing):
+    comparing.type("o")
+    comparing.type("(", closed=")")
+    comparing.type("]")
+    comparing.typed = ""
+    comparing.type("")
+    assert comparing.requests.told == [(1, "c"), (1, "co"), (1, "co("), (1, "co("), (1, "")]
+
+
 async def hurried(typist, answer):
     """What is shown for ``answer``, for which a key left little time."""
     await begun(typist, "compute")
@@ -294,6 +359,7 @@ async def test_the_rest_of_a_hurried_answer_is_asked_for_while_the_typist_rests(
     await hurried(typist, "ui")
     assert typist.requests.asked == [BEFORE, BEFORE + "q", BEFORE + "q"]
     assert typist.requests.budgets == [700, 120, 3000]
+    assert typist.requests.writing == [120, 120, None]
     typist.requests.answer("uick()")
     await settle()
     assert typist.late == []  # what is shown does not change under the eyes
@@ -325,7 +391,13 @@ async def test_what_is_asked_ahead_takes_no_longer_than_a_question():
     typist = Typist(speculate=True)
     await ahead(typist)
     assert typist.requests.budgets == [700, 700]
+    assert typist.requests.writing == [120, 120]
     await typist.suggester.close()
+
+
+async def test_who_asks_explicitly_lets_it_write(typist):
+    await begun(typist, explicit=True)
+    assert typist.requests.writing == [None]
 
 
 async def test_who_types_in_another_document_ends_what_was_asked_ahead():
@@ -430,6 +502,17 @@ def test_once_a_line_was_read_a_key_before_the_first_draft_is_a_miss(state):
     assert budget(state) == 120
 
 
+@pytest.mark.parametrize(("draft", "ms"), [("compute", 240), ("other", 120)])
+def test_a_key_that_waits_for_the_first_draft_counts_when_it_is_there(state, draft, ms):
+    live = asked(missed(state))
+    live.compared = True
+    state.changed(BEFORE + "c" + AFTER)
+    assert budget(state) == 120
+    state.live = live
+    state.drafted(live, draft)
+    assert budget(state) == ms
+
+
 def test_what_follows_a_suggestion_says_nothing_of_the_line(state):
     asked(state, draft="compute")
     ahead = Live(Ask(state.live.ask.snapshot), ahead=True, taken=Suggestion("", "f", (), 1))
@@ -462,10 +545,10 @@ def test_it_answers_as_if_the_older_question_had_been_answered_first(answer, key
     """Whatever is drafted between the keys, and whether or not editors cancel."""
 
     async def typed():
-        typist = Typist()
+        typist = Typist(compares=data.draw(st.booleans()))
         questions = [await begun(typist)]
         for key in keys:
-            if len(typist.requests.asked) == 1:
+            if len(typist.requests.asked) == 1 and data.draw(st.booleans()):
                 typist.requests.draft(data.draw(st.one_of(st.just(answer), words)))
             if data.draw(st.booleans()):
                 questions[-1].cancel()
@@ -477,8 +560,10 @@ def test_it_answers_as_if_the_older_question_had_been_answered_first(answer, key
             typist.requests.answer(answer)
             await settle()
         again = len(typist.requests.asked) > 1
-        if again:
-            typist.requests.answer("new")
+        while not questions[-1].done():  # a key may have followed what was asked again, too
+            if not typist.requests.running[-1][1].done():
+                typist.requests.answer("new")
+            await settle()
         outcome = texts(await questions[-1])
         await asyncio.gather(*questions, return_exceptions=True)
         return again, outcome
