@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tests.editors.desk import ADD, FIRST, ROOT, SECOND, Desk, ask
 from tests.editors.engine import LANGUAGE_SERVER, ScriptedEngine
-from tests.fake_engine import fill
+from tests.fake_engine import fill, middle
 
 pytestmark = pytest.mark.editor
 
@@ -85,6 +85,20 @@ def test_what_was_not_ready_in_time_is_shown_to_who_rests(
 ) -> None:
     engine.fake.answer = lambda r: (
         engine.answer(r) if r.get("speculative") else fill(reason="deadline")
+    )
+    desk = open_real("\n")
+    ask(desk, "idef a", ADD[5:])
+    desk.nvim.type("<M-f>")
+    desk.nvim.wait(lambda: desk.nvim.lines() == [FIRST, SECOND], "accepted")
+
+
+def test_what_was_ready_in_part_grows_for_who_rests(
+    open_real: Callable[..., Desk], engine: ScriptedEngine
+) -> None:
+    engine.fake.answer = lambda r: (
+        engine.answer(r)
+        if r.get("speculative")
+        else fill(middle(ADD[5:8], reason="deadline"), reason="deadline")
     )
     desk = open_real("\n")
     ask(desk, "idef a", ADD[5:])

@@ -311,8 +311,8 @@ class Suggester:
     def _try_again(self, ask: Ask, document: DocumentState) -> None:
         """Let the engine go on with what was not ready in time, while the typist rests.
 
-        The next key then finds the context read, or even the answer; who rests on before an empty
-        place is told of it.
+        The next key then finds the context read, or even the answer; who rests on is told of it,
+        where nothing is shown or the beginning of it.
         """
         if self._may_look_ahead and document.live is None:
             self._start(Live(replace(ask, selected=None), ahead=True), document)
@@ -346,7 +346,10 @@ class Suggester:
                 break
         unchanged = document.version == live.ask.snapshot.version
         shown = document.expected(live.ask.snapshot)
-        if not (isinstance(outcome, Silence) or shown) and document.ahead is live and unchanged:
+        # What stands under the eyes of the typist may grow, and changes in no other way.
+        says = "" if isinstance(outcome, Silence) else outcome[0].text
+        grows = says.startswith(shown) and len(says) > len(shown)
+        if grows and document.ahead is live and unchanged:
             self._on_late(live)
         return outcome
 

@@ -362,9 +362,20 @@ async def test_the_rest_of_a_hurried_answer_is_asked_for_while_the_typist_rests(
     assert typist.requests.writing == [120, 120, None]
     typist.requests.answer("uick()")
     await settle()
-    assert typist.late == []  # what is shown does not change under the eyes
+    [late] = typist.late  # what is shown may grow
+    assert late.ask.snapshot.version == typist.version
     typist.type("ui")
     assert texts(await typist.ask()) == ["ck()"]
+    await typist.suggester.close()
+
+
+@pytest.mark.parametrize("whole", ["ui", "uo()", ""])
+async def test_what_is_shown_changes_in_no_other_way_than_to_grow(whole):
+    typist = Typist(speculate=True)
+    await hurried(typist, "ui")
+    typist.requests.answer(whole)
+    await settle()
+    assert typist.late == []
     await typist.suggester.close()
 
 

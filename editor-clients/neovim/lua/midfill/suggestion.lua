@@ -364,7 +364,7 @@ end
 ---@param told { uri: string }
 function M.late(told)
   local rests = inserting() and not asked and known() and told.uri == vim.uri_from_bufnr(0)
-  if rests and not live() and not silent() then
+  if rests and not silent() then
     ask(AUTOMATIC)
   end
 end
