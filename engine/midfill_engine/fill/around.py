@@ -15,15 +15,18 @@ WINDOW = 4000
 _OPENERS = {")": "(", "]": "[", "}": "{"}
 _BRACKET = re.compile(r"[()\[\]{}]")
 _WORD = re.compile(r"\w*")
+#: A line that a block follows, in Python.
+_HEADER = re.compile(r"(async|class|def|elif|else|except|finally|for|if|try|while|with)\b.*:")
 
 
 class Around:
     """What ``prefix`` has opened, ``suffix`` closes, and its first line.
 
-    Of a side that is longer than `WINDOW`, the part beyond may pair with anything.
+    Of a side that is longer than `WINDOW`, the part beyond may pair with anything. A middle of a
+    ``single_line`` leaves the block behind a header to another.
     """
 
-    def __init__(self, prefix: str, suffix: str) -> None:
+    def __init__(self, prefix: str, suffix: str, *, single_line: bool = False) -> None:
         self._opened: list[str] = []
         _pair(prefix[-WINDOW:], self._opened)
         self._closed, _ = _pair(suffix[:WINDOW], [])
@@ -32,11 +35,16 @@ class Around:
         self._rest = _word(suffix) if _word(prefix[-1:]) else ""
         lines = (line.strip() for line in self._suffix.split("\n"))
         self._follows = next((line for line in lines if says_something(line)), "")
+        self._line = prefix[prefix.rfind("\n") + 1 :]
+        self._single_line = single_line
 
     def faults(self, middle: str) -> int:
-        """How many brackets find no partner, and one if the line that follows is there twice."""
+        """How many brackets find no partner; one if the line that follows is there twice.
+
+        And one for a header at the end of a middle without the block that belongs to it.
+        """
         echoes = bool(self._follows) and middle.rstrip().endswith(self._follows)
-        return self.unpaired(middle) + echoes
+        return self.unpaired(middle) + echoes + self._lacks_block(middle)
 
     def repeats(self, middle: str) -> bool:
         """Whether ``middle`` says what stands behind it: nothing was missing.
@@ -63,6 +71,24 @@ class Around:
             skipped = _close(closer, opened)
             count += 1 if skipped is None else skipped
         return count + len(opened) * self._ends
+
+    def _lacks_block(self, middle: str) -> bool:
+        text = self._line + middle
+        header = text.rstrip().rpartition("\n")[2]
+        if self._single_line or not middle.strip() or not _HEADER.fullmatch(header.strip()):
+            return False
+        _, ends, begun = text[len(text.rstrip()) :].rpartition("\n")
+        rest, *lines = (begun + self._suffix).split("\n")
+        if ends:
+            lines.insert(0, rest)
+        elif rest.strip():
+            return False
+        return next((_depth(line) for line in lines if line.strip()), 0) <= _depth(header)
+
+
+def _depth(line: str) -> int:
+    """How far ``line`` is indented, in characters."""
+    return len(line) - len(line.lstrip())
 
 
 def _word(text: str) -> str:

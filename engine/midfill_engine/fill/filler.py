@@ -329,7 +329,7 @@ class Filler:
             )
             run.spent.aside = True
             if trail and canvas.placed and reason in ("end", "stop"):
-                around = Around(request.prefix, request.suffix)
+                around = Around(request.prefix, request.suffix, single_line=request.single_line)
                 search = Search(run, canvas, spec, placement.ids, work.before, work.width, around)
                 reason = yield from search.improve(trail, reason, tokens)
             if reason == "length" and not isinstance(work.strategy, Verify):

@@ -53,6 +53,28 @@ def test_a_line_that_follows_anyway_is_a_fault(middle, suffix, faults):
 
 
 @pytest.mark.parametrize(
+    ("prefix", "middle", "suffix", "faults"),
+    [
+        ("def f(x):\n    ", "if x:", "\n    return 1\n", 1),
+        ("def f(x):\n    ", "if x:\n        pass", "\n    return 1\n", 0),
+        ("def f(x):\n    i", "f x:", "\n        return 1\n", 0),  # its block is there
+        ("", "def f(x):\n    for y in x:\n", "", 1),
+        ("async ", "def f(x):", "\n", 1),
+        ("x = ", "{1:", "}", 0),
+        ("", "if x:\n", "    pass\n", 0),
+        ("", "if x:\n    ", "pass\n", 0),
+        ("  ", "if x:\n", "  pass\n", 1),
+        ("", "if x:", " pass\n", 0),  # something stands behind it
+        ("    else:\n", "", "    return\n", 0),  # it does not write the header
+        ("", "format:\n", "", 0),
+    ],
+)
+def test_a_header_without_its_block_is_a_fault(prefix, middle, suffix, faults):
+    assert Around(prefix, suffix).faults(middle) == faults
+    assert Around(prefix, suffix, single_line=True).faults(middle) == 0
+
+
+@pytest.mark.parametrize(
     ("prefix", "middle", "suffix", "repeats"),
     [
         ("#", "de", "define X\n", True),
