@@ -49,12 +49,14 @@ class FakeEngine:
         self.closed = asyncio.Event()
         self.go = asyncio.Event()
         self.go.set()
+        self._running = {}
         self._runner = None
 
     async def start(self):
         app = web.Application()
         app.router.add_get("/health", self._health)
         app.router.add_post("/v1/midfill", self._fill)
+        app.router.add_post("/v1/midfill/typed", self._typed)
         app.router.add_post("/v1/midfill/stop", self._stop)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -95,6 +97,14 @@ class FakeEngine:
         asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self.close()))
         return web.json_response({})
 
+    async def _typed(self, request):
+        """End the fill for which this was typed, unless its draft begins so and says more."""
+        told = await request.json()
+        said, ended = self._running.get((told["session"], told["version"]), ("", None))
+        if ended and not (len(said) > len(told["typed"]) and said.startswith(told["typed"])):
+            ended.set()
+        return web.json_response({})
+
     async def _fill(self, request):
         body = await request.json()
         self.requests.append(body)
@@ -113,14 +123,30 @@ class FakeEngine:
             for step, text in enumerate(self.drafts, 1):
                 draft = Draft(step, tokens(text))
                 await response.write(json.dumps({"draft": draft.to_dict()}).encode() + b"\n")
-        await self.go.wait()
-        answer = self.answer(body) if callable(self.answer) else self.answer
+        answer = await self._answer(body)
         line = {"error": answer} if isinstance(answer, dict) else {"fill": answer.to_dict()}
         if not body.get("stream"):
             return web.json_response(line.get("fill", line), status=400 if "error" in line else 200)
         await response.write(json.dumps(line).encode() + b"\n")
         await response.write_eof()
         return response
+
+    async def _answer(self, body):
+        key, ended = (body.get("session"), body.get("version")), asyncio.Event()
+        said = "".join(token.text for token in tokens(*self.drafts[-1:]))
+        self._running[key] = said, ended
+        first = [asyncio.ensure_future(event.wait()) for event in (self.go, ended)]
+        try:
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._running.pop(key, None)
+            for waiting in first:
+                waiting.cancel()
+        if ended.is_set():
+            self.cancelled += 1
+            self.closed.set()
+            return fill(reason="superseded")
+        return self.answer(body) if callable(self.answer) else self.answer
 
 
 async def _serve(answer, hang_once):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 #: Why a fill ended. ``end``: the model closed the middle. ``stop``: a stop string or a line end
 #: that was asked for. ``length``: ``max_tokens`` reached. The others say who stopped it.

@@ -207,6 +207,8 @@ class DocumentState:
         """Note that the backend has ended ``live``: it does not agree with what was typed."""
         live.broken = True
         self.miss(live)
+        if self.live is live:
+            self.live = None  # the key may have been taken back, and the same be asked again
 
     def left(self, live: Live) -> None:
         """Stop ``live`` if nobody wants it: its caller left, and no key that agrees came since."""

@@ -268,7 +268,8 @@ class Suggester:
             except TimeoutError:  # it was begun with a larger one
                 return silence("deadline")
             stopped = isinstance(outcome, Silence) and outcome.code == "stale" and not live.broken
-            if stopped or not document.awaits(ask, turn) or not live.typed:
+            anew = live.typed or live.broken
+            if stopped or not document.awaits(ask, turn) or not anew:
                 return outcome
             # It was for an earlier cursor, and may differ from what its drafts promised.
             rest = document.known.find(ask.snapshot.text, ask.snapshot.offset)

@@ -8,7 +8,7 @@ from io import BytesIO
 import pytest
 
 from midfill_engine.settings import EngineSettings
-from midfill_engine.wire import Draft, Fill, Snippet
+from midfill_engine.wire import PROTOCOL_VERSION, Draft, Fill, Snippet
 from tests.engine.fakes import ScriptedFiller
 from tests.engine.serving import client_of, running
 
@@ -269,7 +269,11 @@ async def test_what_is_streamed_is_not_searched_since_it_has_to_stay(http, fille
 async def test_health_is_plain_and_open(http):
     async with http.get("/health") as answer:
         health = await answer.json()
-    assert (health["status"], health["progress"], health["protocol"]) == ("ok", 1.0, 1)
+    assert (health["status"], health["progress"], health["protocol"]) == (
+        "ok",
+        1.0,
+        PROTOCOL_VERSION,
+    )
     assert health["model"]["name"] == "scripted"
 
 

@@ -316,6 +316,28 @@ async def test_what_the_backend_ended_before_the_next_question_came_is_asked_ane
     assert texts(await question) == ["ompute"]
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+@pytest.mark.parametrize("first", ["ended", "asked"])
+async def test_what_a_key_ended_is_asked_anew_when_the_key_is_taken_back(cancelled, first):
+    typist = Typist(compares=True)
+    question = await begun(typist)
+    if cancelled:
+        question.cancel()
+        await settle()
+    typist.type("c")
+    typist.typed = ""
+    typist.type("")
+    steps = [lambda: typist.requests.answer("", "superseded"), lambda: asked.append(typist.ask())]
+    asked: list[asyncio.Future] = []
+    for step in steps if first == "ended" else steps[::-1]:
+        step()
+        await settle()
+    assert typist.requests.asked == [BEFORE, BEFORE]
+    typist.requests.answer("compute")
+    assert texts(await asked[0]) == ["compute"]
+    await asyncio.gather(question, return_exceptions=True)
+
+
 async def test_each_key_is_told_with_those_before_it(comparing):
     comparing.type("o")
     comparing.type("(", closed=")")
