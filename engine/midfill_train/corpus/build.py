@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import random
 import tarfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -78,13 +77,15 @@ def build(
         Files a language of each part.
     """
     paths = list(roots) if whole else [p for root in roots for p in archive.find(root)]
-    read = partial(_package, most=None if whole else PACKAGE_BYTES)
     documents: list[Document] = []
     records: list[Record] = []
     seen: set[bytes] = set()
     state = (list(benchmarks), list(patterns))
     with ProcessPoolExecutor(processes, initializer=_start, initargs=state) as pool:
-        for done, (record, files) in enumerate(pool.map(read, paths, chunksize=2)):
+        read = (
+            map(partial(_folder, pool), paths) if whole else pool.map(_package, paths, chunksize=2)
+        )
+        for done, (record, files) in enumerate(read):
             fresh = _fresh(files, seen)
             record.kept = len(fresh)
             documents.extend(fresh)
@@ -107,8 +108,34 @@ def _start(benchmarks: list[str], patterns: list[str]) -> None:
     _STATE["decontaminator"] = Decontaminator(benchmarks, patterns)
 
 
-def _package(path: Path, most: int | None) -> tuple[Record, list[Document]]:
-    """Read one package in a worker process, at most ``most`` bytes of text."""
+def _package(path: Path) -> tuple[Record, list[Document]]:
+    """Read one package in a worker process, at most `PACKAGE_BYTES` of text."""
+    record, files = _opened(path)
+    room = PACKAGE_BYTES
+
+    def some() -> Iterator[Document | str]:
+        nonlocal room
+        for name, data in files:
+            made = _document(record.package, name, data) if len(data) <= room else "package is long"
+            room -= len(made.text) if isinstance(made, Document) else 0
+            yield made
+
+    return record, _taken(record, some())
+
+
+def _folder(pool: Executor, path: Path) -> tuple[Record, list[Document]]:
+    """Read one folder, all of it, its files in worker processes."""
+    record, files = _opened(path)
+    names, texts = [name for name, _ in files], [data for _, data in files]
+    made = pool.map(partial(_document, record.package), names, texts, chunksize=16)
+    return record, _taken(record, made)
+
+
+def _opened(path: Path) -> tuple[Record, list[tuple[str, bytes]]]:
+    """The record of a package and its files, none if it is left out.
+
+    They are sorted by hash, so that which are kept does not depend on its folders' order.
+    """
     try:
         package = archive.read(path)
     except (OSError, ValueError, KeyError, tarfile.TarError, zipfile.BadZipFile) as error:
@@ -119,32 +146,31 @@ def _package(path: Path, most: int | None) -> tuple[Record, list[Document]]:
     if not permissive(package.licence):
         record.skipped = "licence"
         return record, []
-    documents: list[Document] = []
-    room = math.inf if most is None else most
-    # By hash, so that a package's kept files do not depend on its folders' order.
-    for name, data in sorted(package.files, key=lambda f: hashlib.md5(f[0].encode()).digest()):  # noqa: S324
-        if len(data) > room:
-            record.dropped["package is long"] += 1
-            continue
-        document = _document(package.name, name, data, record)
-        if document is not None:
-            room -= len(document.text)
-            documents.append(document)
-    return record, documents
+    return record, sorted(package.files, key=lambda f: hashlib.md5(f[0].encode()).digest())  # noqa: S324
 
 
-def _document(package: str, name: str, data: bytes, record: Record) -> Document | None:
+def _document(package: str, name: str, data: bytes) -> Document | str:
+    """A file as a document, or why it is left out."""
     language, text = language_of(name), clean(data)
     if language is None or text is None:
-        record.dropped["filter"] += 1
-        return None
+        return "filter"
     reason = _STATE["decontaminator"].reason(text)
     if reason is not None:
-        record.dropped[reason] += 1
-        return None
+        return reason
     encoded = text.encode()
     path = "/".join(name.split("/")[-_PATH_PARTS:])
     return Document(path, language, package, encoded, spans(encoded, language, seed=len(encoded)))
+
+
+def _taken(record: Record, made: Iterable[Document | str]) -> list[Document]:
+    """The documents; what was left out is counted in ``record``."""
+    documents: list[Document] = []
+    for one in made:
+        if isinstance(one, str):
+            record.dropped[one] += 1
+        else:
+            documents.append(one)
+    return documents
 
 
 def _fresh(files: Iterable[Document], seen: set[bytes]) -> list[Document]:
