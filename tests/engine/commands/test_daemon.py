@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from midfill_engine.service.process import Place, answers
+from midfill_engine.wire import PROTOCOL_VERSION
 
 ROOT = Path(__file__).parents[3]
 
@@ -89,7 +90,7 @@ def test_serves_on_a_private_socket_and_says_how_to_reach_it(daemons):
     description = json.loads(place.description.read_text())
     assert description["pid"] == process.pid
     assert description["socket"] == str(place.socket)
-    assert description["protocol"] == 1
+    assert description["protocol"] == PROTOCOL_VERSION
     assert stat.S_IMODE(place.socket.stat().st_mode) == 0o600
     assert stat.S_IMODE(place.directory.stat().st_mode) == 0o700
     assert call(place, "GET", "/health")[1]["pid"] == process.pid
