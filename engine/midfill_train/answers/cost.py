@@ -62,10 +62,10 @@ def graded(
     texts
         Of each answer its text, and whether it ended.
     tested
-        Whether the cut's program is run with each answer, where it has examples.
+        Whether the cut's program is run with each answer: it was drawn as one that tells.
     """
     kept, costs, known = [truth], [0.0], {drawn.cut.middle}
-    between = Costs(drawn.cut, Program.of(drawn.cut) if tested else None)
+    between = Costs(drawn.cut, Program.read(drawn.cut) if tested else None)
     for ids, (text, ended) in zip(answers, texts, strict=True):
         if text not in known:
             known.add(text)

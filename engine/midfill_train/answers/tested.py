@@ -22,10 +22,15 @@ class Program:
     examples: Sequence[Example]
 
     @classmethod
+    def read(cls, cut: Cut) -> Program:
+        """With the examples that it has, whatever they tell; nothing is run."""
+        tree = child.parse(cut.prefix + cut.middle + cut.suffix)
+        return cls(cut, examples(tree) if tree else ())
+
+    @classmethod
     def of(cls, cut: Cut) -> Program | None:
         """``None`` where examples tell nothing."""
-        tree = child.parse(cut.prefix + cut.middle + cut.suffix)
-        program = cls(cut, examples(tree) if tree else ())
+        program = cls.read(cut)
         tells = program.examples and not program.holds("") and program.holds(cut.middle)
         return program if tells else None
 

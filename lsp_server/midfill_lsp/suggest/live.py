@@ -59,6 +59,11 @@ class Live:
     broken: bool = False
     begun: bool = False
 
+    @property
+    def again(self) -> bool:
+        """Whether it asks once more what was not ready in time."""
+        return self.ahead and self.taken is None
+
     def follows(self, text: str) -> str | None:
         """What was typed since, if that is how the draft begins; ``None`` if it is not."""
         snapshot = self.ask.snapshot
@@ -124,7 +129,7 @@ class DocumentState:
         """
         if not live.ahead:
             return 0.0
-        reads = live.taken is None and self.read != live.ask.line
+        reads = live.again and self.read != live.ask.line
         return RESTED_S if reads else min(max(RESTED_S, RESTS * self.took_s), LONG_REST_S)
 
     def budget_ms(self, live: Live, budget_ms: int) -> int:

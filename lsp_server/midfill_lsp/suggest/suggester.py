@@ -280,8 +280,7 @@ class Suggester:
     def _start(self, live: Live, document: DocumentState) -> Live:
         """Start a request in place of what runs for the document."""
         document.stop()
-        again = live.ahead and live.taken is None
-        work = self._fill_late(live, document) if again else self._fill(live, document)
+        work = self._fill_late(live, document) if live.again else self._fill(live, document)
         live.task = asyncio.get_running_loop().create_task(work)
         if live.ahead:
             document.ahead = live
@@ -370,8 +369,7 @@ class Suggester:
         live.newlines = newlines.Newlines.of(window)
         draft = "" if live.ahead or live.ask.explicit else document.expected(snapshot)
         # What is asked for ahead is once a question, too, and is not waited for longer.
-        again = live.ahead and live.taken is None
-        patient = live.ask.explicit or again
+        patient = live.ask.explicit or live.again
         whole_ms = _budget_ms(settings, patient=patient)
         budget_ms = document.budget_ms(live, whole_ms)
         request = replace(
