@@ -360,7 +360,8 @@ function M.visible()
   return M.current() ~= nil
 end
 
---- What was not ready in time is known now: ask once more, if the user still rests there.
+--- What was not ready in time, or only in part, is known now: ask once more, if the user still
+--- rests there.
 ---@param told { uri: string }
 function M.late(told)
   local rests = inserting() and not asked and known() and told.uri == vim.uri_from_bufnr(0)
