@@ -14,7 +14,7 @@ from midfill_engine.wire import MidfillError
 from midfill_train.commands import write
 from midfill_train.written import ask
 from midfill_train.written.sample import Sampler
-from midfill_train.written.tidy import restyled, tidy
+from midfill_train.written.tidy import brief, restyled, tidy
 
 GOOD = '''def double(n: int) -> int:
     """Twice a number.
@@ -73,11 +73,40 @@ def test_examples_in_another_style() -> None:
     compile(other, "other", "exec")
 
 
+@pytest.mark.parametrize(
+    ("body", "short"),
+    [
+        ('"""Twice."""\n    return n + n', True),
+        ('"""Twice."""\n    m = n\n    return m + n', False),
+        ("return (\n        n +\n        n\n    )", False),
+    ],
+)
+def test_solutions_of_one_line_are_told_apart(body: str, short: bool) -> None:
+    assert brief(f"import math\n\ndef double(n):\n    {body}\n") is short
+
+
 class _Parrot:
-    """Answers every question for Python with `GOOD`, others with nothing that ends."""
+    """Answers every question for Python with ``text``, others with nothing that ends."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts or (GOOD,)
 
     def answer(self, prompts: list[str]) -> list[str | None]:
-        return [GOOD if prompt.endswith("```python\n") else None for prompt in prompts]
+        return [
+            self._texts[n % len(self._texts)] if prompt.endswith("```python\n") else None
+            for n, prompt in enumerate(prompts)
+        ]
+
+
+def test_most_solutions_of_one_line_are_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = GOOD.replace("    result = n + n\n    return result\n", "    return n + n\n")
+    texts = [short.replace("double", f"double_{n}") for n in range(60)]
+    monkeypatch.setattr(write, "_sampler", lambda _: _Parrot(*texts))
+    argv = ["--model", "none", "--out", str(tmp_path), "--minutes", "0"]
+    assert write.main([*argv, "--batch", "60", "--processes", "2"]) == 0
+    assert 2 <= len(list(tmp_path.rglob("*.py"))) <= 20
 
 
 def test_files_are_written_once(

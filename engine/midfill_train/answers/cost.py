@@ -57,6 +57,8 @@ def graded(
 
     Parameters
     ----------
+    answers
+        The greedy one first.
     truth
         With the end marker, as ``answers`` that ended.
     texts
@@ -71,4 +73,5 @@ def graded(
             known.add(text)
             kept.append(ids)
             costs.append(between.of(text, ended=ended))
-    return Answered(drawn.context, kept, costs)
+    greedy = int(texts[0][0] != drawn.cut.middle)
+    return Answered(drawn.context, kept, costs, greedy)

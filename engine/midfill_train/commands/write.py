@@ -25,7 +25,7 @@ from midfill_train.commands.run import positive
 from midfill_train.convert import base
 from midfill_train.written import ask
 from midfill_train.written.sample import Sampler
-from midfill_train.written.tidy import restyled, tidy
+from midfill_train.written.tidy import brief, restyled, tidy
 
 #: Where a text ends: its fence, or the answer's end.
 _STOP = ("```", "<|im_end|>", "<|endoftext|>")
@@ -33,6 +33,8 @@ _STOP = ("```", "<|im_end|>", "<|endoftext|>")
 _ENDINGS = {"python": "py", "typescript": "ts", "javascript": "js", "rust": "rs"}
 #: Of the Python files, how many write their examples in another way than doctests.
 _RESTYLED = 0.3
+#: How many of those are kept that are solved in one line: a small model writes them most often.
+_BRIEF = 0.25
 
 
 def main(argv: Sequence[str]) -> int:
@@ -63,18 +65,23 @@ def main(argv: Sequence[str]) -> int:
 def _keep(folder: Path, rng: random.Random, found: list[tuple[str, Future[str | None]]]) -> int:
     """Write each text once, under the name of what it defines."""
     known: set[str] = set()
+    count = 0
     for language, future in found:
         text = future.result()
         if text is None or text in known:
             continue
         known.add(text)
-        if language == "python" and rng.random() < _RESTYLED:
-            text = restyled(text, rng) or text
+        if language == "python":
+            if brief(text) and rng.random() >= _BRIEF:
+                continue
+            if rng.random() < _RESTYLED:
+                text = restyled(text, rng) or text
         ending = _ENDINGS.get(language, language)
-        place = folder / f"{len(known):06}" / f"{_name(text)}.{ending}"
+        count += 1
+        place = folder / f"{count:06}" / f"{_name(text)}.{ending}"
         place.parent.mkdir()
         place.write_text(text)
-    return len(known)
+    return count
 
 
 def _name(text: str) -> str:

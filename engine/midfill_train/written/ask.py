@@ -43,7 +43,15 @@ slicing; a while loop; string methods; several conditions one after the other; r
 a helper function; a set; integer arithmetic; an accumulator; a regular expression; early returns;
 two sequences side by side; a counter; remainders; a default for empty input
 """
-_SIZES = ("3 to 8", "5 to 12", "8 to 20", "12 to 25")
+#: How long a solution is, asked for in words since small models write one line if they may: by far
+#: most of what people fill in is easy in one line and hard in ten.
+_SIZES = {
+    "a few lines of code": 1,
+    "at least six lines of code, written out step by step with plain loops and conditions": 4,
+    "ten to fifteen lines of code, written out step by step: a loop with conditions in it, "
+    "variables that are updated, and cases that need lines of their own": 4,
+    "fifteen to twenty-five lines of code, with more than one loop and several cases": 2,
+}
 _STATEMENTS = (
     "a docstring that says exactly what it returns",
     "a docstring of two or three sentences that says exactly what it returns, also in edge cases",
@@ -79,7 +87,7 @@ _SHOWN = (
     (
         "a function that has to do with text parsing and needs string methods",
         '''def read_settings(text: str) -> dict[str, str]:
-    """ Given lines of the form "name = value", return a dictionary from names to values.
+    r""" Given lines of the form "name = value", return a dictionary from names to values.
     Spaces around names and values do not count. Empty lines and lines that begin with '#' are
     skipped; of two lines with the same name the later one holds.
     >>> read_settings("size = 3\\n# colour = red\\nsize=4")
@@ -120,6 +128,103 @@ _SHOWN = (
     return steps
 ''',
     ),
+    (
+        "a function that has to do with words in a sentence and needs several conditions",
+        '''def wrap_words(text: str, width: int) -> list[str]:
+    """
+    Break a text into lines of at most the given width, between words only. A word that is
+    longer than the width is cut into pieces of that width, each a line of its own but the
+    last, behind which the next words follow. Runs of spaces count as one.
+
+    >>> wrap_words("the cat sat", 7)
+    ['the cat', 'sat']
+    >>> wrap_words("a  wonderful day", 4)
+    ['a', 'wond', 'erfu', 'l', 'day']
+    >>> wrap_words("", 5)
+    []
+    """
+    lines = []
+    line = ""
+    for word in text.split():
+        if line and len(line) + 1 + len(word) <= width:
+            line += " " + word
+            continue
+        if line:
+            lines.append(line)
+        while len(word) > width:
+            lines.append(word[:width])
+            word = word[width:]
+        line = word
+    if line:
+        lines.append(line)
+    return lines
+''',
+    ),
+    (
+        "a function that has to do with grids and needs two nested loops",
+        '''def largest_island(grid):
+    """ Return the size of the largest island of a grid of 0 (water) and 1 (land): cells of land
+    that touch each other at their sides, not at their corners. Without land it is 0.
+
+    >>> largest_island([[1, 1, 0], [0, 0, 1], [1, 0, 1]])
+    2
+    >>> largest_island([[1, 1], [0, 1]])
+    3
+    >>> largest_island([[0, 0]])
+    0
+    """
+    seen = set()
+    best = 0
+    for row in range(len(grid)):
+        for column in range(len(grid[row])):
+            if grid[row][column] == 0 or (row, column) in seen:
+                continue
+            size = 0
+            waiting = [(row, column)]
+            seen.add((row, column))
+            while waiting:
+                r, c = waiting.pop()
+                size += 1
+                for near in ((r + 1, c), (r - 1, c), (r, c + 1), (r, c - 1)):
+                    inside = 0 <= near[0] < len(grid) and 0 <= near[1] < len(grid[0])
+                    if inside and grid[near[0]][near[1]] == 1 and near not in seen:
+                        seen.add(near)
+                        waiting.append(near)
+            best = max(best, size)
+    return best
+''',
+    ),
+    (
+        "a function that has to do with money and rounding and needs early returns",
+        '''def make_change(amount: int, coins: list[int]) -> list[int]:
+    """Pay an amount with coins, the largest first, and return the coins that were used.
+
+    Each coin of the list can be used any number of times. If something is left that no coin
+    fits, or the amount is negative, return an empty list.
+
+    Examples:
+    >>> make_change(63, [25, 10, 1])
+    [25, 25, 10, 1, 1, 1]
+    >>> make_change(7, [5, 3])
+    []
+    >>> make_change(-1, [1])
+    []
+    """
+    if amount < 0:
+        return []
+    used = []
+    for coin in sorted(coins, reverse=True):
+        if coin <= 0:
+            continue
+        count = amount // coin
+        for _ in range(count):
+            used.append(coin)
+        amount -= count * coin
+    if amount != 0:
+        return []
+    return used
+''',
+    ),
 )
 
 
@@ -146,11 +251,14 @@ def function_names(corpus: Path) -> list[str]:
 def draw(rng: random.Random, names: Sequence[str]) -> Ask:
     """Another question; some of its functions are called as one of ``names``, if there are any."""
     language = rng.choice(["python"] * _PYTHON + list(LANGUAGES)[1:])
-    subject, means = (rng.choice(_split(text)) for text in (_SUBJECTS, _MEANS))
+    subjects = " and ".join(rng.sample(_split(_SUBJECTS), rng.choice((1, 2))))
+    means = rng.choice(_split(_MEANS))
+    size = rng.choices(list(_SIZES), list(_SIZES.values()))[0]
     what, rest = _python(rng, names) if language == "python" else _other(rng)
     question = (
-        f"Write {what} in {LANGUAGES[language]} that has to do with {subject} and needs {means}: "
-        f"a small exercise with a clear, useful task, {rng.choice(_SIZES)} lines of code. {rest} "
+        f"Write {what} in {LANGUAGES[language]} that has to do with {subjects} and needs {means}: "
+        f"an exercise with a clear, useful task and {size}, not one that everybody knows "
+        f"(factorial, Fibonacci, palindromes, the largest of a list). {rest} "
         "Answer with the code only."
     )
     shown = rng.choice(_SHOWN) if language == "python" else None

@@ -41,6 +41,12 @@ def tidy(text: str | None, language: str) -> str | None:
     return text
 
 
+def brief(source: str) -> bool:
+    """Whether no function of a Python file does more than its statement and one line."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return all(_lines(node) < 2 for node in functions)
+
+
 def restyled(source: str, rng: random.Random) -> str | None:
     """``source`` with its doctests written in another way; ``None`` if some take several lines."""
     lines, style = source.split("\n"), rng.choice(_STYLES)
@@ -85,6 +91,12 @@ def _corrected(source: str, found: Sequence[Example], said: list[str | None]) ->
         elif result:
             lines[example.want : example.end] = [_indent(lines[example.at]) + result]
     return "\n".join(lines) if left >= _LEAST else None
+
+
+def _lines(function: ast.FunctionDef) -> int:
+    """Lines of its body, the docstring not counted."""
+    body = function.body[bool(ast.get_docstring(function)) :]
+    return ((body[-1].end_lineno or 0) - body[0].lineno + 1) if body else 0
 
 
 def _indent(line: str) -> str:
