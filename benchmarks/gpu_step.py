@@ -425,8 +425,8 @@ def tune(decoder: Decoder, left: Callable[[], float]) -> dict[str, dict[str, flo
         for t in [first, *candidates(weight, first)]:
             if left() < 0:
                 break
-            fused.products.choose = lambda *shape, t=t, own=weight.shape, **kw: (
-                t if shape[:2] == own else tiling(*shape, **kw)
+            fused.products.choose = lambda *shape, t=t, own=weight.shape: (
+                t if shape[:2] == own else tiling(*shape)
             )
             try:
                 took = replayed(launches(decoder, fused)[kind])

@@ -8,6 +8,8 @@ Imported on CUDA devices only.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import triton
@@ -17,10 +19,30 @@ from torch import Tensor
 
 from midfill_engine.models.product import Products, Stream, padded
 
-#: Parts that the slots are split into, so that few heads still fill the device.
-SPLITS = 8
-#: Query rows and slots of one tile of attention.
-TILE_ROWS, TILE_SLOTS = 32, 64
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How attention is spread over the device.
+
+    Attributes
+    ----------
+    tile_rows, tile_slots
+        Query rows and slots of one tile.
+    splits
+        Parts of the slots, so that few heads still fill the device; the last has the forward's own
+        rows.
+    """
+
+    tile_rows: int
+    tile_slots: int
+    splits: int
+    warps: int = 4
+    stages: int = 3
+
+
+def spread(size: int) -> Spread:
+    """For heads of ``size``: tiles of as many bytes, in no more programs than run at once."""
+    return Spread(32, min(8192 // size, 128), 7)
 
 
 @triton.jit(do_not_specialize=["rows"])
@@ -128,12 +150,12 @@ def _attend(
 ):  # fmt: skip
     """One tile of query rows over one part of the slots; the last part to come merges all.
 
-    The rows of the forward themselves are read from ``qkv``, by the last part, which also stores
-    them.
+    The rows of the forward themselves are read from ``qkv``, by the last part, which has no other
+    slots, and stores them.
     """
     kv_head, tile, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     first, count = tl.load(place), tl.load(place + 1)
-    chunk = tl.cdiv(tl.cdiv(first, splits), tile_slots) * tile_slots
+    chunk = tl.cdiv(tl.cdiv(first, splits - 1), tile_slots) * tile_slots
     begin = split * chunk
     end = tl.minimum(begin + chunk, first)
     at = tl.arange(0, size)[None, :]
@@ -269,16 +291,17 @@ def attention(
     """
     _, kv_heads, _, size = memory.shape
     shared = heads // kv_heads * rows
-    tile_rows = min(TILE_ROWS, padded(shared))
+    s = spread(size)
+    tile_rows = min(s.tile_rows, padded(shared))
     tiles = triton.cdiv(shared, tile_rows)
-    parts = kv_heads * tiles * SPLITS * tile_rows
+    parts = kv_heads * tiles * s.splits * tile_rows
     part = torch.empty((parts, size), dtype=torch.float32, device=qkv.device)
     tops = torch.empty((2, parts), dtype=torch.float32, device=qkv.device)
     out = torch.empty((len(qkv), heads * size), dtype=qkv.dtype, device=qkv.device)
-    _attend[(kv_heads, tiles, SPLITS)](
+    _attend[(kv_heads, tiles, s.splits)](
         qkv, cos, sin, place, memory, out, part, tops[0], tops[1], products.counters,
         rows, shared, size**-0.5, memory.stride(0), memory.stride(1),
-        heads, kv_heads, size, SPLITS, tile_rows, TILE_SLOTS,
-        len(qkv), num_warps=4, num_stages=3,
+        heads, kv_heads, size, s.splits, tile_rows, s.tile_slots,
+        len(qkv), num_warps=s.warps, num_stages=s.stages,
     )  # fmt: skip
     return out

@@ -27,6 +27,10 @@ _PROGRAMS = 112
 _MOST_SPLITS = 8
 #: How much slower one multiprocessor reads than all of them.
 _ALONE = 50
+#: Inputs, and a divisor of the outputs, of a large matrix.
+_LARGE = 2048
+#: Types that become those of the rows by several instructions, for more rows at a time.
+_SLOWLY_WIDENED = (torch.float8_e4m3fn, torch.uint8)
 #: Rows of the vocabulary in one tile of the head.
 _HEAD_TILE = 128
 #: Most rows of one launch.
@@ -284,13 +288,18 @@ class Tiling:
     stages: int = 4
 
 
-def tiling(outputs: int, inner: int, rows: int, *, small: bool) -> Tiling:
+def tiling(outputs: int, inner: int, rows: int, stored: torch.dtype) -> Tiling:
     """The tiles that fill the device with the least traffic besides the weights.
 
     Larger tiles read the rows less often; more parts of the inputs write and read partial sums,
-    the last of them on one multiprocessor alone. ``small`` weights take a byte or less, so that as
-    many bytes are under way in longer tiles.
+    the last of them on one multiprocessor alone. Weights ``stored`` in a byte or less have longer
+    tiles, so that as many bytes are under way. Large matrices of what is quickly made a number are
+    streamed best in narrow tiles, two parts of the inputs each, whatever traffic they cause
+    (measured: docs/decisions/0010-five-launches-a-layer.md).
     """
+    small = stored.itemsize == 1
+    if inner >= _LARGE and outputs % _LARGE == 0 and stored not in _SLOWLY_WIDENED:
+        return Tiling(64, 64, 1) if outputs > 4 * _LARGE else Tiling(32, 128, 2)
     tiles = [t for t in (128, 64, 32) if outputs % t == 0] or [min(_power_in(outputs), 32)]
     choices = []
     for tile_out in tiles:
@@ -340,7 +349,7 @@ class Products:
 
     def tiling(self, weight: StoredWeight, rows: int) -> Tiling:
         """How the product of ``rows`` rows with ``weight`` is spread."""
-        return self.choose(*weight.shape, padded(rows), small=weight.values.itemsize == 1)
+        return self.choose(*weight.shape, padded(rows), weight.values.dtype)
 
     def normed(
         self,
