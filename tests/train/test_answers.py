@@ -34,7 +34,6 @@ CUTS = [
         [259, *b"fix", 257, *b"pre"],
         [[*b"one", EOM], [*b"oneness", EOM], [*b"two"]],
         [0, 0.75, 1.25],
-        greedy=1,
     ),
     Answered([259, 257, *b"x = "], [[*b"1", EOM], [EOM]], [0, 1.25]),
 ]
@@ -130,37 +129,6 @@ def test_the_most_probable_other_beginnings_are_followed(network):
     answers = branches(network, budget=1, ways=3).answer([context])[0]
     chances = sorted((said(network, context, [t]), t) for t in range(257))[::-1]
     assert [a[0] for a in answers] == [t for _, t in chances[:4]]
-
-
-def test_masked_rows_learn_what_the_model_itself_says(corpus, checkpoint, marks, tmp_path):
-    one = CUTS[0]
-    write(tmp_path, [one])
-    mixture = Mixture(answers=(tmp_path,), answered=1.0)
-    source = PackedBatches(corpus, checkpoint, rows=1, length=4000, seed=3, mixture=mixture)
-    batch = {name: part[0] for name, part in next(iter(source)).items()}
-    first, seen = len(one.context), set()
-    for segment in range(int(batch["segment"].max()) + 1):
-        own = batch["segment"] == segment
-        rows = {name: part[own] for name, part in batch.items()}
-        clean, noisy = rows["block"] == 0, rows["block"] > 0
-        middle = rows["ids"][clean][first:].tolist()
-        learned = rows["weight"][clean][first - 1 :].sum() > 0
-        assert middle == one.answers[0 if learned else 1]
-        masked = noisy & (rows["ids"] == marks.mask) & (rows["weight"] > 1)
-        place = rows["position"][masked] - first
-        assert all(middle[n] == t for n, t in zip(place, rows["labels"][masked], strict=True))
-        seen.add(bool(learned))
-    assert seen == {True, False}
-
-
-def test_a_greedy_answer_without_an_end_is_no_middle(corpus, checkpoint, tmp_path):
-    endless = Answered(CUTS[0].context, [[*b"one", EOM], [*b"two"]], [0, 1.0], greedy=1)
-    write(tmp_path, [endless])
-    mixture = Mixture(answers=(tmp_path,), answered=1.0)
-    source = PackedBatches(corpus, checkpoint, rows=1, length=4000, seed=3, mixture=mixture)
-    batch = next(iter(source))
-    clean = (batch["block"] == 0) & (batch["segment"] == 0)
-    assert batch["ids"][clean][-4:].tolist() == [*b"one", EOM]
 
 
 def test_what_is_stored_comes_back(tmp_path):

@@ -57,8 +57,6 @@ def graded(
 
     Parameters
     ----------
-    answers
-        The greedy one first.
     truth
         With the end marker, as ``answers`` that ended.
     texts
@@ -73,5 +71,4 @@ def graded(
             known.add(text)
             kept.append(ids)
             costs.append(between.of(text, ended=ended))
-    greedy = int(texts[0][0] != drawn.cut.middle)
-    return Answered(drawn.context, kept, costs, greedy)
+    return Answered(drawn.context, kept, costs)

@@ -27,14 +27,11 @@ class Answered:
         The true middle first, each with its end marker unless it was cut short.
     costs
         Of each answer, the true one's being 0.
-    greedy
-        Which of the answers the checkpoint wrote greedily; 0 where it wrote the true middle.
     """
 
     context: list[int]
     answers: list[list[int]]
     costs: list[float]
-    greedy: int = 0
 
 
 class Store:
@@ -52,7 +49,6 @@ class Store:
             self._token_at = np.load(folder / "token_at.npy")
             self._costs = np.load(folder / "costs.npy")
             self._cut_at = np.load(folder / "cut_at.npy")
-            self._greedy = np.load(folder / "greedy.npy")
         except (OSError, ValueError, EOFError) as error:
             raise MidfillError(
                 f"{folder} holds no answers ({type(error).__name__}).",
@@ -65,8 +61,7 @@ class Store:
     def __getitem__(self, i: int) -> Answered:
         first, end = map(int, self._cut_at[i : i + 2])
         context, *answers = (self._piece(n) for n in range(first, end))
-        costs: list[float] = self._costs[first + 1 : end].tolist()
-        return Answered(context, answers, costs, int(self._greedy[i]))
+        return Answered(context, answers, self._costs[first + 1 : end].tolist())
 
     def _piece(self, n: int) -> list[int]:
         piece: NDArray[np.int32] = self._tokens[self._token_at[n] : self._token_at[n + 1]]
@@ -79,15 +74,13 @@ def write(folder: Path, cuts: Iterable[Answered]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pieces: list[list[int]] = []
     costs: list[float] = []
-    cut_at, greedy = [0], []
+    cut_at = [0]
     for one in cuts:
         pieces += [one.context, *one.answers]
         costs += [0.0, *one.costs]
         cut_at.append(len(pieces))
-        greedy.append(one.greedy)
     tokens = [np.array(piece, np.int32) for piece in pieces]
     np.save(folder / "tokens.npy", np.concatenate([np.zeros(0, np.int32), *tokens]))
     np.save(folder / "token_at.npy", np.cumsum([0, *map(len, pieces)]))
     np.save(folder / "costs.npy", np.array(costs, np.float32))
     np.save(folder / "cut_at.npy", np.array(cut_at))
-    np.save(folder / "greedy.npy", np.array(greedy, np.int32))

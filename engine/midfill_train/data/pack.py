@@ -40,8 +40,6 @@ LANGUAGE_SHARES = {
 }
 PATH_SHARE, SNIPPET_SHARE, PLAIN_SHARE = 0.6, 0.07, 0.04
 MAX_CONTEXT, MAX_MIDDLE = 2300, 126
-#: Of the cuts with answers, those whose masked rows learn what the model itself says there.
-OWN_SHARE = 0.5
 #: Widest noisy block.
 BLOCK = 32
 #: Documents tried for a habit before another is drawn.
@@ -134,19 +132,11 @@ class Sampler:
         return self.corpus[int(self._by_language[name][at])]
 
     def _answered(self) -> Rows:
-        """An answered cut: as any other or with the greedy answer in it, and its answers."""
+        """An answered cut: as any other, and its answers."""
         one = self.rng.choice(self.rng.choices(self.answered, list(map(len, self.answered)))[0])
-        said = one.answers[one.greedy]
-        own = one.greedy > 0 and said[-1] == self.marks.eom and self.rng.random() < OWN_SHARE
-        return build(
-            self.rng,
-            self.marks,
-            one.context,
-            (said if own else one.answers[0])[:-1],
-            block_size=self.block_size,
-            own=own,
-            answers=list(zip(one.answers, one.costs, strict=True)),
-        )
+        middle, answers = one.answers[0][:-1], list(zip(one.answers, one.costs, strict=True))
+        size = self.block_size
+        return build(self.rng, self.marks, one.context, middle, block_size=size, answers=answers)
 
     def _cut(self) -> Rows | None:
         drawn = self.draw()

@@ -72,7 +72,6 @@ def build(
     *,
     block_size: int,
     ends: bool = True,
-    own: bool = False,
     answers: Sequence[tuple[list[int], float]] = (),
 ) -> Rows:
     """Rows of one cut.
@@ -81,16 +80,13 @@ def build(
     ----------
     ends
         Whether the middle ends here; a piece of plain text does not.
-    own
-        Whether the middle is what the model itself says: masked rows learn it, for that is what
-        their drafts have to foresee, and causal rows know it.
     answers
         Token ids and costs of answers to be compared, the true one among them.
     """
     noisy = np.random.default_rng(rng.getrandbits(64))
     answer = [*middle, marks.eom] if ends else middle
     clean = np.array([*context, *answer], np.int32)
-    parts = [_clean(noisy, marks, clean, len(context), ends=ends, own=own)]
+    parts = [_clean(noisy, marks, clean, len(context), ends=ends)]
     tokens = np.array(answer, np.int32)
     for number, start in enumerate(_anchors(rng, len(context), len(answer), ends=ends), 1):
         block = _block(
@@ -108,13 +104,7 @@ def build(
 
 
 def _clean(
-    rng: np.random.Generator,
-    marks: Marks,
-    ids: NDArray[np.int32],
-    context: int,
-    *,
-    ends: bool,
-    own: bool,
+    rng: np.random.Generator, marks: Marks, ids: NDArray[np.int32], context: int, *, ends: bool
 ) -> Rows:
     size = len(ids)
     labels = np.append(ids[1:], marks.eom).astype(np.int32)
@@ -126,8 +116,6 @@ def _clean(
         weight[max(context - 1, size - 4) : size - 2] = CAUSAL_BEFORE_END
         weight[size - 2] = CAUSAL_END
         weight[context - 1] = CAUSAL_FIRST  # an empty middle's end too: a blank must be sure
-    if own:
-        weight[context - 1 :] = 0
     position = np.arange(size, dtype=np.int32)
     none, free = np.full(size, -1, np.int32), np.zeros(size, np.float32)
     return Rows(ids, labels, position, position + 1, np.zeros(size, np.int32), weight, none, free)
