@@ -27,9 +27,10 @@ _PROGRAMS = 112
 _MOST_SPLITS = 8
 #: How much slower one multiprocessor reads than all of them.
 _ALONE = 50
-#: Inputs, and a divisor of the outputs, of a large matrix.
+#: Inputs and outputs of a large matrix at least.
 _LARGE = 2048
-#: Types that become those of the rows by several instructions, for more rows at a time.
+#: Types that become those of the rows by several instructions: narrow tiles were slower (fp8) or
+#: not measured (int4).
 _SLOWLY_WIDENED = (torch.float8_e4m3fn, torch.uint8)
 #: Rows of the vocabulary in one tile of the head.
 _HEAD_TILE = 128
@@ -298,8 +299,10 @@ def tiling(outputs: int, inner: int, rows: int, stored: torch.dtype) -> Tiling:
     (measured: docs/decisions/0010-five-launches-a-layer.md).
     """
     small = stored.itemsize == 1
-    if inner >= _LARGE and outputs % _LARGE == 0 and stored not in _SLOWLY_WIDENED:
-        return Tiling(64, 64, 1) if outputs > 4 * _LARGE else Tiling(32, 128, 2)
+    even = outputs % 64 == 0 and inner % 128 == 0
+    if even and min(outputs, inner) >= _LARGE and stored not in _SLOWLY_WIDENED:
+        wide = Tiling(64, 128 if small else 64, 1)
+        return wide if outputs > 4 * _LARGE else Tiling(32, 128, 2)
     tiles = [t for t in (128, 64, 32) if outputs % t == 0] or [min(_power_in(outputs), 32)]
     choices = []
     for tile_out in tiles:
