@@ -7,7 +7,7 @@ Sizes are timed with random weights (speed does not depend on them; the number o
 by the strategy ``steps:N``), so that an 8B geometry needs no 8B checkpoint. Shares are those bytes
 that a step must read once (all layers and the head) at the measured bandwidth of a copy, over the
 time it took. Every section stands alone: one that fails leaves its error in the result, and the
-result is written after each. ``--tune`` tries other tilings of the products.
+result is written after each. `gpu_tiles.py` tries other tilings.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from midfill_engine.models.family import DecoderConfig
 from midfill_engine.models.fused import FusedDecoder, weight_of
 from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.models.linear import Linear, make_linear
-from midfill_engine.models.product import MOST_ROWS, Stream, Tiling, tiling
+from midfill_engine.models.product import MOST_ROWS, Stream
 from midfill_engine.models.registry import family_of
 from midfill_engine.models.sight import Branch, sight
 from midfill_engine.models.weights import StoredWeight
@@ -414,42 +414,6 @@ def profiled(call: Callable[[], object]) -> dict[str, float]:
     }
 
 
-def tune(decoder: Decoder, left: Callable[[], float]) -> dict[str, dict[str, float]]:
-    """Microseconds of each product with other tilings, the chosen one first."""
-    found: dict[str, dict[str, float]] = {}
-    for kind in ("gate_up", "down", "qkv", "o"):
-        fused = FusedDecoder(decoder)
-        weight = weight_of(getattr(decoder.layers[0], kind))
-        first = fused.products.tiling(weight, 32)
-        tried: dict[str, float] = {}
-        for t in [first, *candidates(weight, first)]:
-            if left() < 0:
-                break
-            fused.products.choose = lambda *shape, t=t, own=weight.shape: (
-                t if shape[:2] == own else tiling(*shape)
-            )
-            try:
-                took = replayed(launches(decoder, fused)[kind])
-            except Exception as failure:  # noqa: BLE001  (too much shared memory, say)
-                tried[str(t)] = repr(failure)[:80]
-                continue
-            tried[str(t)] = round(took * 1000 / decoder.config.num_layers, 2)
-        found[kind] = tried
-    return found
-
-
-def candidates(weight: StoredWeight, first: Tiling) -> Iterator[Tiling]:
-    outputs, inner = weight.shape
-    for tile_out in (32, 64, 128):
-        for splits in (1, 2, 4, 8):
-            for tile_in, stages, warps in ((64, 5, 4), (128, 3, 4), (128, 5, 4), (128, 4, 8)):
-                programs = outputs // tile_out * splits
-                fits = outputs % tile_out == 0 and inner % (tile_in * splits) == 0
-                t = Tiling(tile_out, tile_in, splits, warps, stages)
-                if fits and 60 <= programs <= 400 and t != first:
-                    yield t
-
-
 def examples(
     spec: object, tokenizer: Tokenizer, file: Path, limit: int
 ) -> Iterator[list[list[int]]]:
@@ -570,10 +534,8 @@ def measure(args: argparse.Namespace, result: dict, section: Callable, left: Cal
                 if precision == "bfloat16" and size == args.sizes[0]:
                     out["host_by_own_time"] = host_profile(filler)
                 with torch.inference_mode():
-                    if precision == "bfloat16" or args.tune:
+                    if precision == "bfloat16":
                         out["breakdown"] = breakdown(decoder)
-                    if args.tune:
-                        out["tune"] = tune(decoder, left)
 
             section(f"{size}/{precision}", one)
     if args.model:
@@ -587,7 +549,6 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, help="held-out cuts, for its quality")
     parser.add_argument("--sizes", nargs="*", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--precisions", nargs="+", default=list(PRECISIONS), choices=PRECISIONS)
-    parser.add_argument("--tune", action="store_true", help="also try other tilings")
     parser.add_argument("--seconds", type=float, default=140, help="start nothing after so long")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--warm", nargs=2, metavar=("SIZE", "PRECISION"), help=argparse.SUPPRESS)

@@ -18,14 +18,14 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from gpu_step import (
-    CONTEXT,
-    DEVICE,
     SIZES,
     copy_bandwidth,
     geometry,
+    launches,
     random_decoder,
     replayed,
     step_times,
@@ -34,11 +34,10 @@ from report import tell
 
 from midfill_engine.models import kernels, product
 from midfill_engine.models.decoder import Decoder
-from midfill_engine.models.fused import weight_of
+from midfill_engine.models.fused import FusedDecoder, weight_of
 from midfill_engine.models.graphs import GraphDecoder
 from midfill_engine.models.kernels import Spread
-from midfill_engine.models.product import Products, Stream, Tiling, tiling
-from midfill_engine.models.sight import sight
+from midfill_engine.models.product import Tiling, tiling
 
 ROWS = 32
 KINDS = ("attention", "down", "qkv", "o", "gate_up")
@@ -70,7 +69,7 @@ def shape_of(size: str, kind: str) -> tuple[int, int]:
 
 def _spreads() -> Iterator[Spread]:
     for rows, slots, splits, stages in itertools.product(
-        (32, 64), (32, 64, 128), (5, 7, 9, 13), (2, 3)
+        (32, 64), (32, 64, 128), (7, 9, 13, 17), (2, 3)
     ):
         for warps in (4,) if rows == 32 else (4, 8):
             yield Spread(rows, slots, splits, warps, stages)
@@ -88,46 +87,18 @@ def _tilings(outputs: int, inner: int) -> Iterator[Tiling]:
 
 def launcher(decoder: Decoder, kind: str, way: Way) -> Callable[[], object]:
     """What launches ``kind`` once a layer in this way."""
-    p, c, eps = Products(DEVICE), decoder.config, decoder.config.rms_norm_eps
+    fused = FusedDecoder(decoder)
+    launch = launches(decoder, fused)[kind]
+    if isinstance(way, Tiling):
+        own = weight_of(getattr(decoder.layers[0], kind)).shape
+        fused.products.choose = lambda *shape: way if shape[:2] == own else tiling(*shape)
+        return launch
 
-    def rows(width: int) -> torch.Tensor:
-        return torch.randn(ROWS, width, device=DEVICE, dtype=torch.bfloat16)
+    def attend() -> None:
+        with patch.object(kernels, "spread", lambda _: way):
+            launch()
 
-    layers = decoder.layers
-    if isinstance(way, Spread):
-        cache = decoder.new_cache()
-        cache.reserve(2048)
-        place = kernels.placed(CONTEXT, sight(ROWS, ROWS), ROWS).to(DEVICE)
-        qkv = rows((c.num_heads + 2 * c.num_kv_heads) * c.head_dim)
-
-        def attend() -> None:
-            own, kernels.spread = kernels.spread, lambda _: way
-            try:
-                for number in range(len(layers)):
-                    kernels.attention(
-                        p, qkv, cache.layer(number), place, decoder.cos, decoder.sin,
-                        rows=ROWS, heads=c.num_heads,
-                    )  # fmt: skip
-            finally:
-                kernels.spread = own
-
-        return attend
-    p.choose = lambda *_, **__: way
-    x, gain = rows(c.hidden_size), layers[0].mlp_norm
-    # As many parts as what stands before in a forward leaves.
-    of = layers[0].o if kind == "gate_up" else layers[0].down
-    parts = c.hidden_size // tiling(*weight_of(of).shape, ROWS, torch.bfloat16).tile_out
-    stream = Stream(x, x.clone(), torch.ones(parts, ROWS, device=DEVICE))
-    if kind in ("qkv", "gate_up"):
-        return lambda: [
-            p.normed(
-                stream, weight_of(getattr(layer, kind)),
-                layer.qkv.bias if kind == "qkv" else None, eps, gated=kind == "gate_up",
-            )
-            for layer in layers
-        ]  # fmt: skip
-    y = rows(c.intermediate_size if kind == "down" else c.num_heads * c.head_dim)
-    return lambda: [p.add(stream, y, weight_of(getattr(layer, kind)), gain) for layer in layers]
+    return attend
 
 
 def compiled(jobs: list[tuple[str, str, Way]]) -> list[str]:
@@ -182,17 +153,13 @@ def measure(
 def step(size: str, best: dict[str, Way], bandwidth: float) -> dict[str, object]:
     """A step with the ways of ``best``, and as they are chosen for all else."""
     shapes = {shape_of(size, kind): way for kind, way in best.items() if kind != "attention"}
-    own = kernels.spread, product.tiling
-    if "attention" in best:
-        kernels.spread = lambda _: best["attention"]
-    product.tiling = lambda out, inner, *a, **k: (
-        shapes.get((out, inner)) or own[1](out, inner, *a, **k)
-    )
-    try:
+    spread = kernels.spread(SIZES[size][5])
+    with (
+        patch.object(kernels, "spread", lambda _: best.get("attention", spread)),
+        patch.object(product, "tiling", lambda *shape: shapes.get(shape[:2]) or tiling(*shape)),
+    ):
         decoder = random_decoder(geometry(size), "bfloat16")
         return step_times(decoder, GraphDecoder(decoder), bandwidth)
-    finally:
-        kernels.spread, product.tiling = own
 
 
 def main() -> None:
