@@ -31,6 +31,7 @@ STRATEGIES = (
 #: shown stays.
 DEFAULT_STRATEGY, GROWING_STRATEGY = "quality", "balanced"
 
+VERSIONS = (-(2**53), 2**53)
 MAX_TOKENS_LIMIT = 1024
 MAX_CANDIDATES = 8
 MAX_TEXT_CHARS = 4_000_000
@@ -124,7 +125,7 @@ class FillRequest:
                 check_int(name, getattr(self, name), 1, 600_000)
         check_int("max_tokens", self.max_tokens, 1, MAX_TOKENS_LIMIT)
         check_int("candidates", self.candidates, 1, MAX_CANDIDATES)
-        check_int("version", self.version, -(2**53), 2**53)
+        check_int("version", self.version, *VERSIONS)
         check_int("seed", self.seed, 0, 2**63 - 1)
         temperature = self.temperature
         if (

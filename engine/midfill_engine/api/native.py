@@ -14,7 +14,7 @@ from midfill_engine.api.fields import read_object
 from midfill_engine.api.problems import json_response
 from midfill_engine.api.streams import JSON_LINES, line, respond
 from midfill_engine.service.engine import Engine
-from midfill_engine.wire import Draft, FillRequest, InvalidRequest, check_int, check_text
+from midfill_engine.wire import VERSIONS, Draft, FillRequest, InvalidRequest, check_int, check_text
 
 
 class NativeApi:
@@ -42,7 +42,7 @@ class NativeApi:
             raise InvalidRequest("What was typed comes with session, version and typed.")
         check_text("session", data["session"])
         check_text("typed", data["typed"])
-        check_int("version", data["version"], -(2**53), 2**53)
+        check_int("version", data["version"], *VERSIONS)
         self._engine.typed(data["session"], data["version"], data["typed"])
         return json_response({})
 
