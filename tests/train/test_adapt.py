@@ -3,6 +3,7 @@
 import json
 import shutil
 from itertools import islice
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +18,7 @@ from midfill_engine.fill.filler import Filler
 from midfill_engine.models.locate import base_of
 from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import FillRequest
+from midfill_train import commands
 from midfill_train.commands import main
 from midfill_train.corpus.store import Corpus
 from midfill_train.data.pack import PackedBatches
@@ -26,6 +28,7 @@ from midfill_train.learn.start import Adapters, Feed, start
 from midfill_train.learn.workers import Workers
 from midfill_train.model import files, lora, quantise
 from midfill_train.model.attention import build_mask
+from midfill_train.model.network import Network, Shape
 
 
 def hidden(network, batch):
@@ -347,6 +350,36 @@ def test_an_adapter_can_be_gone_on_from_and_merged(code, checkpoint, tmp_path):
     for one, other in zip(apart.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-2, rtol=1e-2)
     assert adapt(code, merged, tmp_path / "third", "--steps", 1) == 0
+
+
+def test_the_mean_of_an_adapter_and_its_base_adds_less(code, checkpoint, tmp_path, capsys):
+    whole, half, other = (tmp_path / name for name in ("whole", "half", "other"))
+    assert adapt(code, checkpoint, whole, "--steps", 2) == 0
+    assert main(["mean", str(whole), str(checkpoint), str(half), "--share", "0.5"]) == 0
+    plain, full, less = (files.load(path) for path in (checkpoint, whole, half))
+    for a, b, c in zip(*(n.parameters() for n in (plain, full, less)), strict=True):
+        torch.testing.assert_close(c, a.lerp(b, 0.5))
+    assert not torch.equal(plain.layers[0].down.weight, less.layers[0].down.weight)
+    named = json.loads((half / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert named == str(checkpoint)
+
+    config = json.loads((checkpoint / "config.json").read_text())
+    shutil.copytree(checkpoint, other)
+    smaller = Network(Shape.from_config(config | {"num_hidden_layers": 1}))
+    files.save(smaller, other, like=checkpoint)
+    (other / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    assert main(["mean", str(whole), str(other), str(tmp_path / "no")]) == 1
+    assert "different shapes" in capsys.readouterr().err
+    assert not (tmp_path / "no").exists()
+
+
+def test_every_step_can_be_called(capsys):
+    for step in commands.STEPS:
+        with pytest.raises(SystemExit) as end:
+            main([step, "--help"])
+        assert end.value.code == 0
+    here = Path(commands.__file__).parent
+    assert {path.stem for path in here.glob("*.py")} - {"__init__"} == set(commands.STEPS)
 
 
 def test_what_cannot_be_adapted_is_refused_in_a_sentence(

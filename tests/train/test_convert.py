@@ -127,3 +127,43 @@ def test_a_gguf_file_gives_the_same_weights_as_its_folder(base, tmp_path):
         assert torch.equal(read.tensors[name], tensor.float()), name
     assert read.tokenizer["model"]["vocab"] == vocabulary
     assert read.config["num_key_value_heads"] == config["num_key_value_heads"]
+
+
+def test_a_mean_goes_part_of_the_way_to_what_it_was_converted_from(base, corpus, tmp_path, capsys):
+    start, away, back, whole = (tmp_path / name for name in ("start", "away", "back", "whole"))
+    words = ["convert", base, start, "--corpus", corpus, "--vocabulary", "268"]
+    assert main(list(map(str, words))) == 0
+    network = files.load(start)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    files.save(network, away, like=start, precision="bf16")
+    there, here = files.load(away), files.load(start)
+
+    def mean(*words):
+        return main(["mean", *map(str, words), "--precision", "bf16"])
+
+    for other, out in ((base, back), (start, whole)):
+        assert mean(away, other, out, "--share", 0.25) == 0
+        moved = files.load(out)
+        wanted = there.layers[0].qkv.weight.lerp(here.layers[0].qkv.weight, 0.25)
+        torch.testing.assert_close(moved.layers[0].qkv.weight, wanted, atol=1e-2, rtol=1e-2)
+    moved = files.load(back)
+    tokens = Tokenizer.from_file(str(start / "tokenizer.json"))
+    word, mark = tokenizer_id(tokens, "x"), tokenizer_id(tokens, "<|fim_pad|>")
+    rows = (n.embedding.weight for n in (there, here, moved))
+    there_rows, here_rows, moved_rows = rows
+    wanted = there_rows[word].lerp(here_rows[word], 0.25)
+    torch.testing.assert_close(moved_rows[word], wanted, atol=1e-2, rtol=1e-2)
+    assert torch.equal(moved_rows[mark], there_rows[mark])  # the base has no such mark
+
+    config = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
+    assert mean(away, base, tmp_path / "no") == 1
+    assert "not supported" in capsys.readouterr().err
+
+
+def tokenizer_id(tokenizer, token):
+    found = tokenizer.token_to_id(token)
+    assert found is not None
+    return found

@@ -1,4 +1,4 @@
-"""``midfill train``: adapt, convert, corpus, run, export, eval.
+"""``midfill train``: from other people's models and code to a model that fills the middle.
 
 Owns the table of steps; each is imported when it is called, and builds its own parser.
 """
@@ -15,8 +15,10 @@ STEPS = {
     "adapt": "fit a checkpoint to your own code, in one command",
     "convert": "an autoregressive checkpoint to a block-diffusion one, not yet trained",
     "corpus": "packages and folders to training text",
+    "write": "exercises that a larger model writes, for `run` to learn from",
     "answers": "what a checkpoint answers to cuts of a corpus, for `run` to learn from",
     "run": "train a checkpoint on a corpus",
+    "mean": "a checkpoint moved part of the way to another one",
     "export": "a checkpoint in another precision",
     "eval": "measure a checkpoint on held-out code",
 }

@@ -7,12 +7,15 @@ a small model; most of its rows are for languages that code does not contain.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from midfill_train.convert.base import added_token
 
@@ -62,6 +65,24 @@ def prune(
         {**tokenizer, "model": model, "added_tokens": marks},
         [*(vocabulary[token] for token in order), *(added[name] for name in names)],
     )
+
+
+def rows_for(pruned: Path, tokenizer: Mapping[str, Any], embedding: Tensor, own: Tensor) -> Tensor:
+    """Rows ``(kept, hidden)`` of the unpruned ``embedding``, in the order of ``pruned``'s ids.
+
+    Parameters
+    ----------
+    pruned, tokenizer
+        The file of the pruned ``tokenizer.json``, and what the unpruned one says.
+    own
+        Rows of the pruned vocabulary, which marks and padding keep.
+    """
+    vocabulary: Mapping[str, int] = tokenizer["model"]["vocab"]
+    rows = own.clone()
+    for token, i in json.loads(pruned.read_text())["model"]["vocab"].items():
+        if token in vocabulary:
+            rows[i] = embedding[vocabulary[token]]
+    return rows
 
 
 def _closed(

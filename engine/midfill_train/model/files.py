@@ -38,6 +38,7 @@ Precision = Literal["int4", "int8", "bf16"]
 SHARD = 44_000_000
 
 _EMBEDDING, _FINAL_NORM = "model.embed_tokens", "model.norm.weight"
+EMBEDDING = f"{_EMBEDDING}.weight"
 _NOTICES = ("LICENSE", "NOTICE")
 _COPIED = ("tokenizer.json", "tokenizer_config.json", *_NOTICES)
 
@@ -308,6 +309,22 @@ def save_adapter(
     _remove_weights(out)
     (out / CONFIG_FILE).unlink(missing_ok=True)
     # In one file, whatever its size: other tools look for no other name.
+    _write(stored, out / f"{ADAPTER_STEM}.safetensors")
+    write_checksums(out)
+
+
+@torch.no_grad()
+def scale_adapter(adapter: Path, out: Path, share: float) -> None:
+    """Write an adapter that adds ``share`` of what ``adapter`` adds to the same base."""
+    stored = tensors(adapter)
+    for name, tensor in stored.items():
+        if name.endswith(".lora_B.weight"):
+            stored[name] = tensor * share
+    _write_texts(out, adapter, (*_NOTICES, "README.md"), {})
+    config = read_json(adapter / ADAPTER_FILE)
+    config["base_model_name_or_path"] = _name(base_of(adapter), out)
+    (out / ADAPTER_FILE).write_text(json.dumps(config, indent=1) + "\n")
+    _remove_weights(out)
     _write(stored, out / f"{ADAPTER_STEM}.safetensors")
     write_checksums(out)
 
