@@ -7,7 +7,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 #: The default model and its base; nothing else that may lie in ``models``.
-MODELS = ("midfill-0.5b-v2", "midfill-0.5b-v6")
+MODELS = ("midfill-0.5b-v7", "midfill-0.5b-v8")
 
 
 class ModelHook(BuildHookInterface[Any]):

@@ -46,7 +46,7 @@ def log_probabilities(checkpoint: Checkpoint, ids: torch.Tensor, precision: str)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="midfill-0.5b-v6")
+    parser.add_argument("--model", default="midfill-0.5b-v8")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()

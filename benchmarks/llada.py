@@ -45,7 +45,7 @@ from midfill_engine.models.weights import StoredWeight
 from midfill_engine.text.tokenizer import Tokenizer
 from midfill_engine.wire import Fill, FillRequest, ModelInfo
 
-TOKENIZER = Path(__file__).parents[1] / "models" / "midfill-0.5b-v2" / "tokenizer.json"
+TOKENIZER = Path(__file__).parents[1] / "models" / "midfill-0.5b-v7" / "tokenizer.json"
 BEGAN = time.perf_counter()
 
 

@@ -288,7 +288,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--gguf", type=Path, required=True, help="the peer's weights")
     parser.add_argument("--gguf-name", default="Qwen2.5-Coder-0.5B-Instruct Q4_K_M")
     parser.add_argument("--server", default="llama-server", help="llama.cpp's server")
-    parser.add_argument("--model", default="midfill-0.5b-v6")
+    parser.add_argument("--model", default="midfill-0.5b-v8")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--arms", nargs="+", default=[*STRATEGIES, *PEERS])
     parser.add_argument("--modes", nargs="+", default=["block"], choices=MODES)

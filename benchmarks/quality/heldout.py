@@ -1,6 +1,6 @@
 r"""The held-out cuts through the engine, as editors ask it: one request a cut and strategy.
 
-    python benchmarks/quality/heldout.py --model models/midfill-0.5b-v6 \
+    python benchmarks/quality/heldout.py --model models/midfill-0.5b-v8 \
         --strategy autoregressive --strategy balanced --strategy fast --out results.json
 
 `midfill train eval` measures the weights, in batches and without the engine. This measures what a

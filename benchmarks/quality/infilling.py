@@ -1,7 +1,7 @@
 r"""HumanEval-Infilling or SAFIM through the engine; the data comes from a path and stays there.
 
     python benchmarks/quality/infilling.py --data HumanEval-SingleLineInfilling.jsonl.gz \
-        --model models/midfill-0.5b-v6 --strategy balanced --execute --out results.json
+        --model models/midfill-0.5b-v8 --strategy balanced --execute --out results.json
 
 HumanEval-Infilling tasks (``prompt``, ``suffix``, ``canonical_solution``, ``test``,
 ``entry_point``) are executed with ``--execute``: model-written code runs in a child process with

@@ -33,7 +33,7 @@ class EngineSettings:
     """What the engine process is told at its start; editors never change it."""
 
     model: str = field(
-        default="midfill-0.5b-v6",
+        default="midfill-0.5b-v8",
         metadata={"doc": "Name of an installed model, or the path of a checkpoint directory."},
     )
     device: Literal["auto", "cpu", "cuda"] = field(

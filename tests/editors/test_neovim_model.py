@@ -18,7 +18,7 @@ from tests.editors.waiting import wait_for
 
 pytestmark = [pytest.mark.editor, pytest.mark.model, pytest.mark.timeout(400)]
 
-MODEL = ROOT / "models" / "midfill-0.5b-v6"
+MODEL = ROOT / "models" / "midfill-0.5b-v8"
 COMMAND = [sys.executable, "-m", "midfill_lsp.cli"]
 TEXT = """\
 def mean(values):

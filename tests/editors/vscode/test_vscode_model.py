@@ -15,7 +15,7 @@ from tests.editors.vscode.workbench import CodeServer, Installation, Window, bro
 
 pytestmark = [pytest.mark.editor, pytest.mark.model, pytest.mark.timeout(400)]
 
-MODEL = install.REPOSITORY / "models" / "midfill-0.5b-v6"
+MODEL = install.REPOSITORY / "models" / "midfill-0.5b-v8"
 TEXT = "def mean(values):\n    return sum(values) / len(values)\n\n\ndef total(values):\n    \n"
 LOAD_LIMIT_S = 240
 

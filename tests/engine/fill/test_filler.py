@@ -484,7 +484,7 @@ def test_anything_written_gets_well_formed_text_without_special_tokens(
 
 @pytest.mark.model
 def test_the_shipped_model_fills_a_middle():
-    shipped = Path(__file__).parents[3] / "models" / "midfill-0.5b-v6"
+    shipped = Path(__file__).parents[3] / "models" / "midfill-0.5b-v8"
     if not any(shipped.glob("*.safetensors")):
         pytest.skip("the shipped checkpoint is not in this tree")
     filler = Filler.load(EngineSettings(model=str(shipped), device="cpu"))

@@ -25,7 +25,7 @@ function request(over: Partial<InspectedRequest> = {}): InspectedRequest {
 
 function fill(tokens: [string, number, 0 | 1][]): NonNullable<InspectedRequest["fill"]> {
   return {
-    model: "midfill-0.5b-v6",
+    model: "midfill-0.5b-v8",
     strategy: "balanced",
     finish_reason: "end",
     nfe: 3,
