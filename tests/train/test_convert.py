@@ -150,9 +150,8 @@ def test_a_mean_goes_part_of_the_way_to_what_it_was_converted_from(base, corpus,
         torch.testing.assert_close(moved.layers[0].qkv.weight, wanted, atol=1e-2, rtol=1e-2)
     moved = files.load(back)
     tokens = Tokenizer.from_file(str(start / "tokenizer.json"))
-    word, mark = tokenizer_id(tokens, "x"), tokenizer_id(tokens, "<|fim_pad|>")
-    rows = (n.embedding.weight for n in (there, here, moved))
-    there_rows, here_rows, moved_rows = rows
+    word, mark = tokens.token_to_id("x"), tokens.token_to_id("<|fim_pad|>")
+    there_rows, here_rows, moved_rows = (n.embedding.weight for n in (there, here, moved))
     wanted = there_rows[word].lerp(here_rows[word], 0.25)
     torch.testing.assert_close(moved_rows[word], wanted, atol=1e-2, rtol=1e-2)
     assert torch.equal(moved_rows[mark], there_rows[mark])  # the base has no such mark
@@ -161,9 +160,3 @@ def test_a_mean_goes_part_of_the_way_to_what_it_was_converted_from(base, corpus,
     (base / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
     assert mean(away, base, tmp_path / "no") == 1
     assert "not supported" in capsys.readouterr().err
-
-
-def tokenizer_id(tokenizer, token):
-    found = tokenizer.token_to_id(token)
-    assert found is not None
-    return found

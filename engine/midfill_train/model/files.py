@@ -305,12 +305,7 @@ def save_adapter(
         "bias": "none",
         "inference_mode": True,
     }
-    (out / ADAPTER_FILE).write_text(json.dumps(config, indent=1) + "\n")
-    _remove_weights(out)
-    (out / CONFIG_FILE).unlink(missing_ok=True)
-    # In one file, whatever its size: other tools look for no other name.
-    _write(stored, out / f"{ADAPTER_STEM}.safetensors")
-    write_checksums(out)
+    _write_adapter(stored, config, out)
 
 
 @torch.no_grad()
@@ -323,8 +318,14 @@ def scale_adapter(adapter: Path, out: Path, share: float) -> None:
     _write_texts(out, adapter, (*_NOTICES, "README.md"), {})
     config = read_json(adapter / ADAPTER_FILE)
     config["base_model_name_or_path"] = _name(base_of(adapter), out)
+    _write_adapter(stored, config, out)
+
+
+def _write_adapter(stored: Mapping[str, Tensor], config: Mapping[str, Any], out: Path) -> None:
     (out / ADAPTER_FILE).write_text(json.dumps(config, indent=1) + "\n")
     _remove_weights(out)
+    (out / CONFIG_FILE).unlink(missing_ok=True)
+    # In one file, whatever its size: other tools look for no other name.
     _write(stored, out / f"{ADAPTER_STEM}.safetensors")
     write_checksums(out)
 
