@@ -21,6 +21,7 @@ import orjson
 from midfill_engine.models.configuration import (
     ADAPTER_FILE,
     ADAPTER_STEM,
+    CHAIN_FILE,
     CONFIG_FILE,
     MODEL_STEM,
 )
@@ -31,7 +32,7 @@ OnProgress = Callable[[str, int, int], None]
 
 #: Of a checkpoint; an adapter has its own configuration, and no more.
 REQUIRED = (CONFIG_FILE, "tokenizer.json")
-OPTIONAL = ("tokenizer_config.json", "LICENSE", "NOTICE", "README.md")
+OPTIONAL = ("tokenizer_config.json", "LICENSE", "NOTICE", "README.md", CHAIN_FILE)
 SUMS = "SHA256SUMS"
 CHUNK = 1 << 20
 ATTEMPTS = 3

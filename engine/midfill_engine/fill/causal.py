@@ -144,7 +144,7 @@ def causal(
     places: list[int] = []
     while True:
         # Of several blocks one at most is looked at, once it is known which.
-        read = hidden[: 1 + len(draft)] if places else hidden
+        read = hidden[: 1 + len(draft)] if places or run.chains else hidden
         if canvas.placed:
             stats = run.stats(read, asked=draft)
         else:
@@ -161,7 +161,7 @@ def causal(
             canvas.write([(said.follower, stats.end[len(said.agreed)])])
             stopped = canvas.reached_stop()
             masks = masks_behind(said, len(draft), width, places)
-            guesses = _guesses(run, hidden, stats, masks)
+            guesses = _guesses(run, hidden, stats, masks, said.follower.token)
         canvas.report(guesses[: canvas.room])
         if canvas.ended:
             return "end"
@@ -239,16 +239,21 @@ def masks_behind(said: Verified, drafted: int, width: int, places: Sequence[int]
     return slice(first, first + BRANCH)
 
 
-def _guesses(run: Run, hidden: Tensor, stats: RowStats, masks: slice) -> list[Placed]:
+def _guesses(
+    run: Run, hidden: Tensor, stats: RowStats, masks: slice, follower: int
+) -> list[Placed]:
     """What ``masks`` of the rows ``hidden`` guess behind the follower, up to their end marker.
 
     The first mask stands where the follower now is. ``stats`` are of all rows or of those before
     the masks.
     """
-    if masks.stop > len(stats.tokens):
-        stats, masks = run.stats(hidden[masks]), slice(None)
-    pairs = zip(stats.tokens[masks], stats.probability[masks], strict=True)
-    guesses = [Placed(*pair) for pair in pairs][1:]
+    if run.chains:
+        guesses = run.guesses(hidden[masks][1:], follower)
+    else:
+        if masks.stop > len(stats.tokens):
+            stats, masks = run.stats(hidden[masks]), slice(None)
+        pairs = zip(stats.tokens[masks], stats.probability[masks], strict=True)
+        guesses = [Placed(*pair) for pair in pairs][1:]
     ends = (n for n, guess in enumerate(guesses) if guess.token == run.sampler.end)
     return guesses[: next(ends, None)]
 

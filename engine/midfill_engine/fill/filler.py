@@ -47,6 +47,7 @@ from midfill_engine.fill.steps import Halted, Rounds, Steps, Task, alone, togeth
 from midfill_engine.layout import in_place
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.adapter import open_checkpoint
+from midfill_engine.models.chain import Chain, read_chain
 from midfill_engine.models.decoder import Decoder, load_decoder
 from midfill_engine.models.family import DiffusionSpec, InPlaceSpec
 from midfill_engine.models.locate import locate
@@ -107,10 +108,12 @@ class Filler:
         info: ModelInfo,
         cache_bytes: int,
         *,
+        chain: Chain | None = None,
         threads: Threads | None = None,
         in_place: InPlaceOptions | None = None,
     ) -> None:
         self._decoder = decoder
+        self._chain = chain
         self._threads = threads or Threads()
         self._tokenizer = tokenizer
         self._spec = spec
@@ -149,7 +152,8 @@ class Filler:
         precision = choose_precision(settings.precision, device)
         threads = Threads(settings.threads)
         plan_nothing(device)
-        checkpoint = open_checkpoint(locate(settings.model))
+        folder = locate(settings.model)
+        checkpoint = open_checkpoint(folder)
         family = family_of(checkpoint.config)
         config, spec = family.decoder(checkpoint.config), family.diffusion(checkpoint.config)
         tokenizer = Tokenizer(checkpoint.tokenizer_file, config.vocab_size)
@@ -162,6 +166,7 @@ class Filler:
                 device=device,
                 progress=lambda done: progress(LOADED * done, "loading the weights"),
             )
+            chain = read_chain(folder, decoder)
             if isinstance(spec, InPlaceSpec):
                 fast: Decoder | GraphDecoder = with_windows(decoder)
             else:
@@ -194,6 +199,7 @@ class Filler:
             spec,
             info,
             settings.cache_mb << 20,
+            chain=chain,
             threads=threads,
             in_place=options,
         )
@@ -273,6 +279,7 @@ class Filler:
             deadline,
             self._costs,
             self._sampler(request, 0),
+            self._chain,
         )
         work = _Work(request, run, strategy)
         spec = self._spec

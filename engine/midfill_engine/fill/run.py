@@ -16,10 +16,13 @@ from torch import Tensor
 from midfill_engine.cache.keystroke import KeystrokeCache
 from midfill_engine.cache.spent import Spent, unread
 from midfill_engine.deadline import Deadline
+from midfill_engine.decode.chained import chained
 from midfill_engine.decode.rows import RowStats, read_back, row_stats
 from midfill_engine.device.choose import has_amx
 from midfill_engine.fill.costs import Costs, Kind
 from midfill_engine.fill.steps import Step, Steps
+from midfill_engine.hole import Placed
+from midfill_engine.models.chain import Chain
 from midfill_engine.models.decoder import Decoder, Lane
 from midfill_engine.models.sight import Branch
 
@@ -59,6 +62,8 @@ class Run:
 
     Attributes
     ----------
+    chain
+        What makes guesses fit together, where the checkpoint has it.
     nfe
         Forwards so far that denoised or verified; a prefill counts if it did so too.
     cached
@@ -74,6 +79,7 @@ class Run:
     deadline: Deadline
     costs: Costs
     sampler: Sampler
+    chain: Chain | None = None
     nfe: int = 0
     cached: int = 0
     beside: int = 0
@@ -165,6 +171,24 @@ class Run:
             if stats.tokens[0] != self.sampler.end or stats.probability[0] > SURE_EMPTY:
                 return stats
         return self.stats(hidden, forbid=self.sampler.end, asked=asked)
+
+    @property
+    def chains(self) -> bool:
+        """Whether guesses are made by `guesses`; not where tokens are drawn."""
+        return self.chain is not None and not self.sampler.temperature
+
+    def guesses(self, rows: Tensor, before: int) -> list[Placed]:
+        """What masks guess behind the token ``before``, each in view of the guess before it.
+
+        Parameters
+        ----------
+        rows
+            ``(N, hidden)``, those of the masks.
+        """
+        if self.chain is None or not len(rows):
+            return []
+        logits = self.decoder.logits(rows) + self.sampler.bias
+        return [Placed(*pair) for pair in chained(logits, rows, before, self.chain)]
 
     def drop(self, count: int) -> None:
         """Forget the last ``count`` cached rows."""

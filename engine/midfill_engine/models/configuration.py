@@ -13,6 +13,8 @@ CONFIG_FILE = "config.json"
 ADAPTER_FILE = "adapter_config.json"
 #: How the names of the safetensors files begin, of a checkpoint and of an adapter.
 MODEL_STEM, ADAPTER_STEM = "model", "adapter_model"
+#: What a guess says of the next one (`models.chain`), in a checkpoint's directory or an adapter's.
+CHAIN_FILE = "chain.safetensors"
 
 
 def read_json(file: Path) -> dict[str, Any]:

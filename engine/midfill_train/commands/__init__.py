@@ -19,6 +19,7 @@ STEPS = {
     "answers": "what a checkpoint answers to cuts of a corpus, for `run` to learn from",
     "run": "train a checkpoint on a corpus",
     "mean": "a checkpoint moved part of the way to another one",
+    "chain": "what a checkpoint's guesses say of one another, for fewer forwards",
     "export": "a checkpoint in another precision",
     "eval": "measure a checkpoint on held-out code",
 }

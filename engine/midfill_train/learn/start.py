@@ -42,11 +42,32 @@ class Adapters:
     further: bool = False
 
 
+def feed(checkpoint: Path, corpus: Path, how: Feed, workers: Workers) -> Iterator[Batch]:
+    """The batches of this process; their loaders start here, before it touches the weights."""
+    batches = PackedBatches(
+        corpus,
+        checkpoint,
+        block_size=BLOCK,
+        rows=how.rows,
+        length=how.length,
+        seed=how.seed * 1000 + workers.rank,
+        mixture=how.mixture,
+    )
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        num_workers=how.loaders,
+        prefetch_factor=4 if how.loaders else None,
+        pin_memory=workers.device.type == "cuda",
+    )
+    return iter(loader)
+
+
 def start(
     checkpoint: Path,
     corpus: Path,
     run: Run,
-    feed: Feed,
+    feeding: Feed,
     workers: Workers,
     *,
     adapters: Adapters | None = None,
@@ -61,26 +82,11 @@ def start(
         it would have seen next.
     """
     marks = read_marks(checkpoint)
-    batches = DataLoader(
-        PackedBatches(
-            corpus,
-            checkpoint,
-            block_size=BLOCK,
-            rows=feed.rows,
-            length=feed.length,
-            seed=feed.seed * 1000 + workers.rank,
-            mixture=feed.mixture,
-        ),
-        batch_size=None,
-        num_workers=feed.loaders,
-        prefetch_factor=4 if feed.loaders else None,
-        pin_memory=workers.device.type == "cuda",
-    )
-    source = iter(batches)  # the loaders start before this process touches the weights
+    source = feed(checkpoint, corpus, feeding, workers)
     further = adapters is not None and adapters.further
     network = files.load(base_of(checkpoint) if further else checkpoint).to(workers.device)
     if adapters:
-        lora.attach(network, rank=adapters.rank, alpha=adapters.alpha, seed=feed.seed)
+        lora.attach(network, rank=adapters.rank, alpha=adapters.alpha, seed=feeding.seed)
     if further:
         files.load_adapter(network, checkpoint)
     trainer = Trainer(network, run, workers, eom=marks.eom)

@@ -24,6 +24,7 @@ from midfill_engine.models.checkpoint import LowRank
 from midfill_engine.models.configuration import (
     ADAPTER_FILE,
     ADAPTER_STEM,
+    CHAIN_FILE,
     CONFIG_FILE,
     MODEL_STEM,
     read_json,
@@ -40,7 +41,9 @@ SHARD = 44_000_000
 _EMBEDDING, _FINAL_NORM = "model.embed_tokens", "model.norm.weight"
 EMBEDDING = f"{_EMBEDDING}.weight"
 _NOTICES = ("LICENSE", "NOTICE")
-_COPIED = ("tokenizer.json", "tokenizer_config.json", *_NOTICES)
+#: What guesses say of one another stays nearly true of weights that were trained further.
+_CARRIED = (*_NOTICES, CHAIN_FILE)
+_COPIED = ("tokenizer.json", "tokenizer_config.json", *_CARRIED)
 
 _LINEAR = {
     "bits": 4,
@@ -128,11 +131,18 @@ def rank_of(folder: Path) -> int:
 
 
 def tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's safetensors files."""
+    """All tensors of a folder's weights, or of its adapter."""
     found: dict[str, Tensor] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        found.update(load_file(path))
+    for path in _weights(folder):
+        if path.suffix == ".safetensors":
+            found.update(load_file(path))
     return found
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files of a folder's weights, or of its adapter, with their index."""
+    stems = (MODEL_STEM, ADAPTER_STEM)
+    return sorted(path for stem in stems for path in folder.glob(f"{stem}*.safetensors*"))
 
 
 @torch.no_grad()
@@ -293,7 +303,7 @@ def save_adapter(
     rank = earlier + len(adapted(network)[0].a)  # all have one rank
     name = _name(before.path, out)
     card = f"# {out.name}\n\nAn adapter (LoRA, rank {rank}) of {name}, by `midfill train`.\n"
-    _write_texts(out, base, _NOTICES, {"README.md": card, **(texts or {})})
+    _write_texts(out, base, _CARRIED, {"README.md": card, **(texts or {})})
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -315,7 +325,7 @@ def scale_adapter(adapter: Path, out: Path, share: float) -> None:
     for name, tensor in stored.items():
         if name.endswith(".lora_B.weight"):
             stored[name] = tensor * share
-    _write_texts(out, adapter, (*_NOTICES, "README.md"), {})
+    _write_texts(out, adapter, (*_CARRIED, "README.md"), {})
     config = read_json(adapter / ADAPTER_FILE)
     config["base_model_name_or_path"] = _name(base_of(adapter), out)
     _write_adapter(stored, config, out)
@@ -357,7 +367,7 @@ def _write_texts(out: Path, like: Path, copied: Sequence[str], texts: Mapping[st
 
 def _remove_weights(folder: Path) -> None:
     """Of an earlier writing into ``folder``: its index would win over a single file."""
-    for path in folder.glob("*.safetensors*"):
+    for path in _weights(folder):
         path.unlink()
 
 
