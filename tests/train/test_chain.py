@@ -63,9 +63,11 @@ def test_guesses_fit_together_where_each_alone_would_not():
     logits[0, 3], logits[0, 4] = 5.0, 4.9  # pairs are 3, 6 and 4, 7
     logits[1, 6], logits[1, 7] = 4.9, 5.0
     rows = torch.zeros(2, 32)
-    alone = chained(logits, rows, 0, one)
-    assert [token for token, _ in alone] == [3, 7]
-    assert [chance for _, chance in alone] == pytest.approx(logits.softmax(-1).amax(-1).tolist())
+    first = torch.zeros(1, dtype=torch.long)
+    alone = chained(one.pairs(logits, rows, first))
+    assert [guess.token for guess in alone] == [3, 7]
+    likely = logits.softmax(-1).amax(-1).tolist()
+    assert [guess.confidence for guess in alone] == pytest.approx(likely)
 
     def pairs(rows, before, candidates):
         fits = (before[..., None] == 3) & (candidates[:, None] == 6)
@@ -74,9 +76,10 @@ def test_guesses_fit_together_where_each_alone_would_not():
     class Fitting(Loaded):
         added = staticmethod(pairs)
 
-    fitting = chained(logits, rows, 0, Fitting(*(getattr(one, f) for f in Loaded.__slots__)))
-    assert [token for token, _ in fitting] == [3, 6]
-    assert fitting[1][1] > alone[1][1]
+    other = Fitting(*(getattr(one, name) for name in Loaded.__slots__))
+    fitting = chained(other.pairs(logits, rows, first))
+    assert [guess.token for guess in fitting] == [3, 6]
+    assert fitting[1].confidence > alone[1].confidence
 
 
 def test_a_chain_learns_what_causal_rows_say(corpus, checkpoint, marks):
@@ -142,7 +145,7 @@ def test_a_chain_goes_with_its_checkpoint(chained_checkpoint, corpus, tmp_path):
         names = {path.name for path in folder.glob("*.safetensors")}
         assert names == {"adapter_model.safetensors", "chain.safetensors"}
         filler = Filler.load(EngineSettings(model=str(folder), device="cpu", precision="float32"))
-        assert filler._chain is not None
+        assert filler._decoder.chain is not None
 
 
 @pytest.mark.parametrize("damage", ["cut", "other"])

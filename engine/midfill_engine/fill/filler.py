@@ -47,7 +47,7 @@ from midfill_engine.fill.steps import Halted, Rounds, Steps, Task, alone, togeth
 from midfill_engine.layout import in_place
 from midfill_engine.layout.suffix_first import place
 from midfill_engine.models.adapter import open_checkpoint
-from midfill_engine.models.chain import Chain, read_chain
+from midfill_engine.models.chain import read_chain
 from midfill_engine.models.decoder import Decoder, load_decoder
 from midfill_engine.models.family import DiffusionSpec, InPlaceSpec
 from midfill_engine.models.locate import locate
@@ -108,12 +108,10 @@ class Filler:
         info: ModelInfo,
         cache_bytes: int,
         *,
-        chain: Chain | None = None,
         threads: Threads | None = None,
         in_place: InPlaceOptions | None = None,
     ) -> None:
         self._decoder = decoder
-        self._chain = chain
         self._threads = threads or Threads()
         self._tokenizer = tokenizer
         self._spec = spec
@@ -166,7 +164,7 @@ class Filler:
                 device=device,
                 progress=lambda done: progress(LOADED * done, "loading the weights"),
             )
-            chain = read_chain(folder, decoder)
+            decoder.chain = read_chain(folder, decoder)
             if isinstance(spec, InPlaceSpec):
                 fast: Decoder | GraphDecoder = with_windows(decoder)
             else:
@@ -199,7 +197,6 @@ class Filler:
             spec,
             info,
             settings.cache_mb << 20,
-            chain=chain,
             threads=threads,
             in_place=options,
         )
@@ -279,7 +276,6 @@ class Filler:
             deadline,
             self._costs,
             self._sampler(request, 0),
-            self._chain,
         )
         work = _Work(request, run, strategy)
         spec = self._spec

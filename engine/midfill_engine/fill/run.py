@@ -22,7 +22,6 @@ from midfill_engine.device.choose import has_amx
 from midfill_engine.fill.costs import Costs, Kind
 from midfill_engine.fill.steps import Step, Steps
 from midfill_engine.hole import Placed
-from midfill_engine.models.chain import Chain
 from midfill_engine.models.decoder import Decoder, Lane
 from midfill_engine.models.sight import Branch
 
@@ -62,8 +61,6 @@ class Run:
 
     Attributes
     ----------
-    chain
-        What makes guesses fit together, where the checkpoint has it.
     nfe
         Forwards so far that denoised or verified; a prefill counts if it did so too.
     cached
@@ -79,7 +76,6 @@ class Run:
     deadline: Deadline
     costs: Costs
     sampler: Sampler
-    chain: Chain | None = None
     nfe: int = 0
     cached: int = 0
     beside: int = 0
@@ -175,7 +171,7 @@ class Run:
     @property
     def chains(self) -> bool:
         """Whether guesses are made by `guesses`; not where tokens are drawn."""
-        return self.chain is not None and not self.sampler.temperature
+        return self.decoder.chain is not None and not self.sampler.temperature
 
     def guesses(self, rows: Tensor, before: int) -> list[Placed]:
         """What masks guess behind the token ``before``, each in view of the guess before it.
@@ -185,10 +181,7 @@ class Run:
         rows
             ``(N, hidden)``, those of the masks.
         """
-        if self.chain is None or not len(rows):
-            return []
-        logits = self.decoder.logits(rows) + self.sampler.bias
-        return [Placed(*pair) for pair in chained(logits, rows, before, self.chain)]
+        return chained(self.decoder.pairs(rows, before, self.sampler.bias)) if len(rows) else []
 
     def drop(self, count: int) -> None:
         """Forget the last ``count`` cached rows."""

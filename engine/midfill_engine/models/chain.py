@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,13 @@ from torch import Tensor
 
 from midfill_engine.errors import CorruptCheckpoint
 from midfill_engine.models.configuration import CHAIN_FILE
-from midfill_engine.models.decoder import Decoder, Embedding
 from midfill_engine.models.locate import base_of
+
+if TYPE_CHECKING:
+    from midfill_engine.models.decoder import Decoder, Embedding
+
+#: Candidates of each mask.
+CANDIDATES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,32 @@ class Chain:
     bias: Tensor
     token: Tensor
     out: Tensor
+
+    def pairs(self, logits: Tensor, rows: Tensor, first: Tensor) -> Tensor:
+        """What each mask guesses behind each candidate of the mask before it.
+
+        Parameters
+        ----------
+        logits
+            ``(N, V)`` float32, minus infinity where a token may not come out.
+        rows
+            ``(N, hidden)``, those of the masks, after the final norm, from which they are.
+        first
+            ``(1,)``, the token before the first mask.
+
+        Returns
+        -------
+        Tensor
+            ``(3, N, C)`` float64: which candidate is the guess behind each one of the mask before
+            (behind ``first`` all are alike), how probable it is there, and the candidates' ids.
+        """
+        top = (logits - logits.logsumexp(-1, keepdim=True)).topk(CANDIDATES)
+        ids, said = top.indices, top.values
+        earlier = torch.cat((first[:, None].expand(1, CANDIDATES), ids[:-1]))
+        likely = (said[:, None] + self.added(rows, earlier, ids)).exp()  # (N, before, candidate)
+        others = (1 - said.exp().sum(-1)).clamp(min=0)
+        best = (likely / (likely.sum(-1) + others[:, None])[..., None]).max(-1)
+        return torch.stack((best.indices.double(), best.values.double(), ids.double()))
 
     def added(self, rows: Tensor, before: Tensor, candidates: Tensor) -> Tensor:
         """What is added to the logits of ``candidates``, for each token that may stand before.

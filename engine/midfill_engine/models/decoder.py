@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ from midfill_engine.models.kv import KVCache
 from midfill_engine.models.linear import Linear, RowwiseInt8Linear, make_linear
 from midfill_engine.models.sight import Branch, sight
 from midfill_engine.models.weights import StoredWeight, read_vector, read_weight, stack
+
+if TYPE_CHECKING:
+    from midfill_engine.models.chain import Chain
 
 #: More causal rows than this go through an attention that holds no mask, where there is one.
 FLASH_ROWS = {"cuda": 64}
@@ -141,6 +145,8 @@ class Decoder:
 
     #: Whether lanes may have branches.
     branching = True
+    #: What guesses say of one another, where the checkpoint has it.
+    chain: Chain | None = None
 
     def __init__(
         self,
@@ -285,6 +291,21 @@ class Decoder:
     def logits(self, hidden: Tensor) -> Tensor:
         """``(R, hidden)`` to float32 ``(R, vocab)``; ask for the rows that are needed only."""
         return self.head(hidden).float()
+
+    @torch.inference_mode()
+    def pairs(self, hidden: Tensor, before: int, bias: Tensor) -> Tensor:
+        """What masks guess behind the token ``before``, where there is a `chain`: `Chain.pairs`.
+
+        Parameters
+        ----------
+        hidden
+            ``(N, hidden)``, the rows of the masks.
+        bias
+            ``(V,)``, see `decode.rows.row_stats`.
+        """
+        assert self.chain is not None  # noqa: S101  (who calls this has looked)
+        first = torch.tensor([before], device=self.device)
+        return self.chain.pairs(self.logits(hidden) + bias, hidden, first)
 
     def statistics(
         self, hidden: Tensor, bias: Tensor, *, forbid: int | None, asked: Sequence[int], end: int

@@ -22,6 +22,8 @@ from midfill_engine.models.sight import Branch, sight
 
 #: Numbers of rows that are captured; fewer are padded, more run eagerly.
 STEP_ROWS = (1, 8, 16, 32, MOST_ROWS)
+#: Numbers of masks that guess behind another token.
+GUESSING = (3, 7, 15, 31)
 _WARM_UP = 2
 #: Rows of the context that is read to prepare.
 _LONG = 512
@@ -35,6 +37,16 @@ class _Captured:
     ids: Tensor
     place: Tensor
     hidden: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Guessing:
+    """A graph that says what masks guess, with its buffers."""
+
+    graph: torch.cuda.CUDAGraph
+    rows: Tensor
+    before: Tensor
+    pairs: Tensor
 
 
 class GraphDecoder:
@@ -62,6 +74,11 @@ class GraphDecoder:
         self._turn: KVCache | None = None
         self._used = 0
         self._captured: dict[int, _Captured] = {}
+        self.chain = decoder.chain
+        self._guessing: dict[int, _Guessing] = {}
+        # A copy at an address that graphs keep, and whose it is.
+        self._bias = torch.zeros(self.config.vocab_size, device=self.device)
+        self._bias_of: Tensor | None = None
 
     def prepare(self, progress: Callable[[float], None]) -> None:
         """Compile and capture what requests use: a first start's typist would wait for it.
@@ -71,11 +88,12 @@ class GraphDecoder:
         progress
             Called with the share that is done, 0 to 1.
         """
-        none = torch.zeros(self.config.vocab_size, device=self.device)
         for done, rows in enumerate(STEP_ROWS):
             progress(done / len(STEP_ROWS))
             step = self._step(rows)
-            self.statistics(step.hidden, none, forbid=None, asked=(), end=0)
+            self.statistics(step.hidden, self._bias, forbid=None, asked=(), end=0)
+        for rows in GUESSING if self.chain else ():
+            self._guessing[rows] = self._capture_guessing(rows)
         long = torch.zeros(_LONG, dtype=torch.long, device=self.device)
         self._decoder.forward(long, self._arena, 0)
 
@@ -92,6 +110,36 @@ class GraphDecoder:
     ) -> Tensor | None:
         """See `Decoder.statistics`."""
         return self._fused.statistics(hidden, bias, forbid=forbid, asked=asked, end=end)
+
+    @torch.inference_mode()
+    def pairs(self, hidden: Tensor, before: int, bias: Tensor) -> Tensor:
+        """See `Decoder.pairs`; captured, for as many rows as blocks have."""
+        n = len(hidden)
+        rows = next((r for r in GUESSING if r >= n), 0)
+        if not rows:
+            return self._decoder.pairs(hidden, before, bias)
+        if self._bias_of is not bias:
+            self._bias.copy_(bias)
+            self._bias_of = bias
+        step = self._guessing.get(rows)
+        if step is None:
+            step = self._guessing[rows] = self._capture_guessing(rows)
+        step.rows[:n] = hidden
+        step.before.fill_(before)
+        step.graph.replay()
+        return step.pairs[:, :n]
+
+    def _capture_guessing(self, rows: int) -> _Guessing:
+        hidden = torch.zeros(rows, self.config.hidden_size, dtype=self.dtype, device=self.device)
+        before = torch.zeros(1, dtype=torch.long, device=self.device)
+        chain = self.chain
+        assert chain is not None  # noqa: S101  (who calls this has looked)
+
+        def pairs() -> Tensor:
+            return chain.pairs(self.logits(hidden) + self._bias, hidden, before)
+
+        graph, said = self._recorded(pairs)
+        return _Guessing(graph, hidden, before, said)
 
     @property
     def parameters(self) -> int:
@@ -166,15 +214,20 @@ class GraphDecoder:
         ids = torch.zeros(rows, dtype=torch.long, device=self.device)
         # The last slots: what the captures write there is never taken for context.
         place = kernels.placed(self._slots - rows, sight(rows), rows).to(self.device)
+        graph, hidden = self._recorded(lambda: self._fused.forward(ids, self._arena, place))
+        step = _Captured(graph, ids, place, hidden)
+        self._captured[rows] = step
+        return step
+
+    def _recorded(self, run: Callable[[], Tensor]) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        """A graph of ``run``, and what it writes."""
         stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
-                self._fused.forward(ids, self._arena, place)
+                run()
         torch.cuda.current_stream(self.device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            hidden = self._fused.forward(ids, self._arena, place)
-        step = _Captured(graph, ids, place, hidden)
-        self._captured[rows] = step
-        return step
+            written = run()
+        return graph, written

@@ -22,6 +22,8 @@ from midfill_train.model.attention import build_mask
 from midfill_train.model.chain import Chain
 from midfill_train.model.network import Network
 
+#: Steps that are not timed: compilation happens in them.
+_WARM_STEPS = 3
 #: How much less a row counts than the one before it: a draft is mostly refused before its end.
 REACHED = 0.85
 
@@ -69,7 +71,8 @@ def fit(
     step, began = 0, time.monotonic()
 
     def done() -> float:
-        by_time = (time.monotonic() - began) / run.seconds if run.seconds else 0.0
+        timed = run.seconds and step >= _WARM_STEPS
+        by_time = (time.monotonic() - began) / run.seconds if timed else 0.0
         return workers.agree(max(step / run.steps if run.steps else 0.0, by_time))
 
     while (share := done()) < 1:
@@ -89,6 +92,9 @@ def fit(
         optimiser.step()
         gradients.zero_()
         step += 1
+        if step == _WARM_STEPS:
+            float(loss.detach())  # the host runs ahead of the device
+            began = time.monotonic()
         if step % run.log_every == 0 and workers.leads:
             agreed = [_agreed(some, teacher, head, weight) for some in (rows, moved)]
             seconds = time.monotonic() - began
