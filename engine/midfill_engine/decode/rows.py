@@ -8,8 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+#: The most probable tokens, among which one is drawn.
+DRAWN_FROM = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ def row_stats(
     bias: Tensor,
     *,
     temperature: float = 0.0,
-    generator: torch.Generator | None = None,
+    seed: int = 0,
+    at: Sequence[int] = (),
     asked: Sequence[int] = (),
     end: int = 0,
 ) -> RowStats:
@@ -58,7 +63,11 @@ def row_stats(
         ``(V,)``, zero where a token may come out and minus infinity where it may not.
     temperature
         Zero takes the most probable token (ties: the lowest id); above, candidates are drawn by
-        adding Gumbel noise from ``generator`` to the tempered logits.
+        adding Gumbel noise to the tempered logits of the most probable ones.
+    seed, at
+        What the noise depends on, with the token: rows that say what comes ``at`` the same place
+        have the same noise. So a mask's draft and the causal row that verifies it mostly agree,
+        and what is drawn does not depend on which rows run.
     asked
         A token for each of the first rows, whose probability is wanted.
     end
@@ -69,8 +78,10 @@ def row_stats(
     p = log_p.exp()
     top = p.topk(2, dim=-1)
     if temperature > 0:
-        uniform = torch.rand(p.shape, generator=generator, device=p.device).clamp_(1e-20)
-        tokens = (log_p / temperature - (-uniform.log()).log()).argmax(-1)
+        some = log_p.topk(min(DRAWN_FROM, log_p.shape[-1]), dim=-1)
+        noise = _gumbel(seed, at, some.indices)
+        best = (some.values / temperature + noise).argmax(-1, keepdim=True)
+        tokens = some.indices.gather(-1, best)[:, 0]
     else:
         tokens = p.argmax(-1)
     chosen = p.gather(-1, tokens[:, None])[:, 0]
@@ -88,6 +99,21 @@ def row_stats(
         )
     )
     return read_back(table, len(asked))
+
+
+def _gumbel(seed: int, at: Sequence[int], tokens: Tensor) -> Tensor:
+    """Gumbel noise ``(R, K)`` of ``tokens (R, K)`` at the places ``at``, the same everywhere.
+
+    Its uniform numbers are a hash of seed, place and token (SplitMix64's: Steele et al. 2014).
+    """
+    place = np.array(at, np.int64).astype(np.uint64)[:, None]
+    x = tokens.cpu().numpy().astype(np.uint64) * np.uint64(0xD1B54A32D192ED03)
+    x += place * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed % (1 << 63))
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    uniform = ((x >> np.uint64(11)).astype(np.float64) + 0.5) / (1 << 53)
+    return torch.from_numpy(-np.log(-np.log(uniform))).to(tokens.device, torch.float32)
 
 
 def read_back(table: Tensor, asked: int) -> RowStats:

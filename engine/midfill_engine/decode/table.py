@@ -33,15 +33,18 @@ class Verify:
     search
         Tokens that other ways than the greedy one may have, in search of a more probable middle;
         0 searches none.
+    drawn
+        Middles that are drawn besides, to be judged by what follows.
     """
 
     drafts: bool = True
     tolerance: float = 1.0
     search: int = 0
+    drawn: int = 0
 
 
 PRESETS: dict[str, DecodeStrategy | Verify] = {
-    "quality": Verify(search=12),
+    "quality": Verify(search=12, drawn=3),
     "balanced": Verify(),
     "fast": Verify(tolerance=0.3),
     "self-speculative": Verify(),

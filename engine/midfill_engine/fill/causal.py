@@ -139,16 +139,18 @@ def causal(
     block = [spec.mask_id] * width
     branch = [spec.mask_id] * BRANCH
     device = run.decoder.device.type
-    # Not where tokens are drawn: how many rows draw must not depend on what forwards cost.
-    branching = bool(width) and run.decoder.branching and not run.sampler.temperature
+    branching = bool(width) and run.decoder.branching
     places: list[int] = []
     while True:
         # Of several blocks one at most is looked at, once it is known which.
         read = hidden[: 1 + len(draft)] if places or run.chains else hidden
+        first = len(canvas.placed)
+        # Behind the draft a mask stands for what the draft's last row says, too.
+        at = [first + n - (n > len(draft)) for n in range(len(read))]
         if canvas.placed:
-            stats = run.stats(read, asked=draft)
+            stats = run.stats(read, asked=draft, at=at)
         else:
-            stats = run.first_stats(read, allow_empty=allow_empty, asked=draft)
+            stats = run.first_stats(read, allow_empty=allow_empty, asked=draft, at=at)
         said = verify(stats, draft, tolerance)
         _note(trail, hidden, stats.end[: len(said.agreed) + 1])
         run.drop(len(draft) - len(said.agreed))
@@ -161,7 +163,8 @@ def causal(
             canvas.write([(said.follower, stats.end[len(said.agreed)])])
             stopped = canvas.reached_stop()
             masks = masks_behind(said, len(draft), width, places)
-            guesses = _guesses(run, hidden, stats, masks, said.follower.token)
+            follower = (said.follower.token, first + len(said.agreed))
+            guesses = _guesses(run, hidden, stats, masks, follower)
         canvas.report(guesses[: canvas.room])
         if canvas.ended:
             return "end"
@@ -240,18 +243,20 @@ def masks_behind(said: Verified, drafted: int, width: int, places: Sequence[int]
 
 
 def _guesses(
-    run: Run, hidden: Tensor, stats: RowStats, masks: slice, follower: int
+    run: Run, hidden: Tensor, stats: RowStats, masks: slice, follower: tuple[int, int]
 ) -> list[Placed]:
     """What ``masks`` of the rows ``hidden`` guess behind the follower, up to their end marker.
 
-    The first mask stands where the follower now is. ``stats`` are of all rows or of those before
-    the masks.
+    The first mask stands where the ``follower`` now is, a token and its place in the middle.
+    ``stats`` are of all rows or of those before the masks.
     """
+    token, place = follower
     if run.chains:
-        guesses = run.guesses(hidden[masks][1:], follower)
+        guesses = run.guesses(hidden[masks][1:], token)
     else:
         if masks.stop > len(stats.tokens):
-            stats, masks = run.stats(hidden[masks]), slice(None)
+            rows = hidden[masks]
+            stats, masks = run.stats(rows, at=range(place, place + len(rows))), slice(None)
         pairs = zip(stats.tokens[masks], stats.probability[masks], strict=True)
         guesses = [Placed(*pair) for pair in pairs][1:]
     ends = (n for n, guess in enumerate(guesses) if guess.token == run.sampler.end)

@@ -7,7 +7,7 @@ neither HTTP nor editors.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
@@ -38,6 +38,7 @@ from midfill_engine.fill.canvas import Canvas, stops_of
 from midfill_engine.fill.causal import FAR_BACK, Trail, causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise, end_with_a_line
+from midfill_engine.fill.drawn import LONG, TEMPERATURE, Judge, doubtful, following
 from midfill_engine.fill.ending import Ending
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
@@ -325,16 +326,23 @@ class Filler:
         work.begin()
 
         def decode(run: Run, canvas: Canvas, rows: Tensor, draft: list[int]) -> Steps[FinishReason]:
-            tokens = _searched(work.strategy, run)
-            trail = Trail() if tokens else None
+            searching = _searching(work.strategy, run)
+            trail = Trail() if searching else None
             reason = yield from self._decode(
                 work, run, canvas, rows=rows, draft=draft, spec=spec, trail=trail
             )
             run.spent.aside = True
-            if trail and canvas.placed and reason in ("end", "stop"):
+            if searching and trail and canvas.placed and reason in ("end", "stop"):
                 around = Around(request.prefix, request.suffix, single_line=request.single_line)
                 search = Search(run, canvas, spec, placement.ids, work.before, work.width, around)
-                reason = yield from search.improve(trail, reason, tokens)
+                reason = yield from search.improve(trail, reason, searching.search)
+                drawn = searching.drawn if request.max_tokens >= LONG else 0
+                follows = following(request.suffix)
+                if drawn and follows and canvas.placed and doubtful(canvas):
+                    others = yield from self._drawn(work, run, canvas, drawn, last=last, spec=spec)
+                    upto = placement.ids[: placement.prefix_end]
+                    judge = Judge(run, around, encode, upto, follows)
+                    reason = yield from judge.choose(canvas, others, reason)
             if reason == "length" and not isinstance(work.strategy, Verify):
                 reason = yield from end_with_a_line(run, canvas, work.prompt)
             return reason
@@ -414,23 +422,54 @@ class Filler:
         """
         request, run = work.request, work.run
         reason = yield from self._candidate(work, run, 0, first, on_draft)
-        for start in range(1, request.candidates, lanes):
-            numbers = range(start, min(start + lanes, request.candidates))
-            caches = [run.cache, *(run.cache.copy() for _ in numbers[1:])]
-            runs = [
-                replace(run, cache=cache, sampler=self._sampler(request, number), nfe=0)
-                for number, cache in zip(numbers, caches, strict=True)
-            ]
-            try:
-                yield from together(
-                    [
-                        self._candidate(work, lane, number, further)
-                        for number, lane in zip(numbers, runs, strict=True)
-                    ]
-                )
-            finally:
-                run.nfe += max(lane.nfe for lane in runs)
+        samplers = [self._sampler(request, number) for number in range(1, request.candidates)]
+
+        def candidate(number: int, lane: Run) -> Steps[FinishReason]:
+            return self._candidate(work, lane, 1 + number, further)
+
+        yield from _side_by_side(run, samplers, candidate, lanes)
         return reason
+
+    def _drawn(
+        self,
+        work: _Work,
+        run: Run,
+        best: Canvas,
+        count: int,
+        *,
+        last: Tensor,
+        spec: DiffusionSpec,
+    ) -> Steps[list[tuple[Canvas, FinishReason]]]:
+        """``count`` middles drawn beside the ``best`` one, whose tokens draft them; late, fewer.
+
+        Parameters
+        ----------
+        last
+            ``(1, hidden)``, the row that predicts the first token.
+        """
+        room = min(work.request.max_tokens, 2 * len(best.placed) + 16)
+        samplers = [
+            replace(run.sampler, temperature=TEMPERATURE, seed=work.request.seed + number)
+            for number in range(count)
+        ]
+        run.cache.middle = [placed.token for placed in best.placed]
+        found: list[tuple[Canvas, FinishReason]] = []
+
+        def draw(_number: int, lane: Run) -> Steps[FinishReason]:
+            lane.drop(len(lane.cache.ids) - work.prompt)
+            canvas = Canvas(self._tokenizer, room, best.stop, ending=Ending(early=False))
+            reason = yield from self._decode(
+                work, lane, canvas, rows=last, draft=[], spec=spec, trail=None
+            )
+            found.append((canvas, reason))
+            return reason
+
+        try:
+            yield from _side_by_side(run, samplers, draw, self._decoder.lanes)
+        except Halted as halt:
+            if halt.reason != "deadline":
+                raise
+        return found
 
     def _candidate(
         self,
@@ -512,11 +551,8 @@ class Filler:
     def _sampler(self, request: FillRequest, number: int) -> Sampler:
         """How candidate ``number`` of ``request`` is drawn."""
         usual = CANDIDATE_TEMPERATURE if number else 0.0
-        generator = self._generator(request.seed + number)
-        return Sampler(self._bias, self._spec.eom_id, request.temperature or usual, generator)
-
-    def _generator(self, seed: int) -> torch.Generator:
-        return torch.Generator(self._decoder.device).manual_seed(seed)
+        temperature, seed = request.temperature or usual, request.seed + number
+        return Sampler(self._bias, self._spec.eom_id, temperature, seed)
 
     def _fill(self, work: _Work, reason: FinishReason) -> Fill:
         now = time.perf_counter()
@@ -571,11 +607,33 @@ def with_windows(decoder: Decoder) -> Decoder:
     return WindowDecoder.of(decoder)
 
 
-def _searched(strategy: DecodeStrategy | Verify, run: Run) -> int:
-    """How many tokens other ways than the greedy one may have; what is drawn is not searched."""
-    if isinstance(strategy, Verify) and not run.sampler.temperature:
-        return strategy.search
-    return 0
+def _side_by_side(
+    run: Run,
+    samplers: Sequence[Sampler],
+    decode: Callable[[int, Run], Steps[FinishReason]],
+    lanes: int,
+) -> Steps[None]:
+    """Decode once for each of ``samplers``, up to ``lanes`` of them in the same forwards.
+
+    All start from what ``run`` has cached; it counts the forwards.
+    """
+    for start in range(0, len(samplers), lanes):
+        some = samplers[start : start + lanes]
+        caches = [run.cache, *(run.cache.copy() for _ in some[1:])]
+        runs = [
+            replace(run, cache=cache, sampler=sampler, nfe=0)
+            for cache, sampler in zip(caches, some, strict=True)
+        ]
+        try:
+            yield from together([decode(start + n, lane) for n, lane in enumerate(runs)])
+        finally:
+            run.nfe += max(lane.nfe for lane in runs)
+
+
+def _searching(strategy: DecodeStrategy | Verify, run: Run) -> Verify | None:
+    """How other middles than the greedy one are looked for, if they are; not for a drawn one."""
+    looks = isinstance(strategy, Verify) and strategy.search and not run.sampler.temperature
+    return strategy if isinstance(strategy, Verify) and looks else None
 
 
 def typed_since(before: str, prefix: str) -> str | None:

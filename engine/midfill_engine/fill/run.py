@@ -47,12 +47,21 @@ Ids = Sequence[int]
 
 @dataclass(slots=True)
 class Sampler:
-    """How candidates are chosen from logits; ``end`` is the end marker."""
+    """How candidates are chosen from logits; ``end`` is the end marker.
+
+    Above temperature 0 ``seed`` says what is drawn.
+    """
 
     bias: Tensor
     end: int
     temperature: float = 0.0
-    generator: torch.Generator | None = None
+    seed: int = 0
+    _drawn: int = field(default=0, init=False)
+
+    def places(self, rows: int) -> range:
+        """Places for ``rows`` rows of which nobody says where they stand: others each time."""
+        self._drawn += rows
+        return range(-self._drawn, rows - self._drawn)
 
 
 @dataclass(slots=True)
@@ -137,8 +146,16 @@ class Run:
         self.nfe += 1
         return hidden
 
-    def stats(self, hidden: Tensor, *, forbid: int | None = None, asked: Ids = ()) -> RowStats:
-        """What ``hidden (R, D)`` predicts; the first row may not say ``forbid``."""
+    def stats(
+        self, hidden: Tensor, *, forbid: int | None = None, asked: Ids = (), at: Ids = ()
+    ) -> RowStats:
+        """What ``hidden (R, D)`` predicts; the first row may not say ``forbid``.
+
+        Parameters
+        ----------
+        at
+            Which tokens of the middle the rows say, for what is drawn there.
+        """
         s = self.sampler
         table = None
         if s.temperature == 0:
@@ -154,19 +171,22 @@ class Run:
                 logits,
                 s.bias,
                 temperature=s.temperature,
-                generator=s.generator,
+                seed=s.seed,
+                at=at or s.places(len(hidden)),
                 asked=asked,
                 end=s.end,
             )
         return stats
 
-    def first_stats(self, hidden: Tensor, *, allow_empty: bool, asked: Ids = ()) -> RowStats:
+    def first_stats(
+        self, hidden: Tensor, *, allow_empty: bool, asked: Ids = (), at: Ids = ()
+    ) -> RowStats:
         """`stats` where the middle begins, which may end at once only if that is likely enough."""
         if allow_empty:
-            stats = self.stats(hidden, asked=asked)
+            stats = self.stats(hidden, asked=asked, at=at)
             if stats.tokens[0] != self.sampler.end or stats.probability[0] > SURE_EMPTY:
                 return stats
-        return self.stats(hidden, forbid=self.sampler.end, asked=asked)
+        return self.stats(hidden, forbid=self.sampler.end, asked=asked, at=at)
 
     @property
     def chains(self) -> bool:

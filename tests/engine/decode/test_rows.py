@@ -31,7 +31,7 @@ def test_forbidden_tokens_never_come_out(seed, temperature):
     logits = torch.randn(5, 9, generator=g) * 4
     logits[:, [2, 7, 8]] += 50
     tokens = row_stats(
-        logits, output_bias(9, 8, (2, 7)), temperature=temperature, generator=g
+        logits, output_bias(9, 8, (2, 7)), temperature=temperature, seed=seed, at=range(5)
     ).tokens
     assert not {2, 7, 8} & set(tokens)
 
@@ -52,17 +52,35 @@ def test_presets_verify_what_they_draft():
     assert strategy_of("balanced") == strategy_of("tolerance:1") == Verify()
 
 
+def drawn(logits, seed, at, temperature=1.0):
+    bias = torch.zeros(logits.shape[-1])
+    return row_stats(logits, bias, temperature=temperature, seed=seed, at=at).tokens
+
+
 def test_same_seed_same_draw():
-    draws = [
-        row_stats(
-            LOGITS.repeat(50, 1),
-            torch.zeros(4),
-            temperature=1.0,
-            generator=torch.Generator().manual_seed(seed),
-        ).tokens
-        for seed in (1, 1, 2)
-    ]
+    rows = torch.zeros(50, 9)
+    draws = [drawn(rows, seed, range(50)) for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0])
+def test_tokens_are_drawn_as_often_as_they_are_probable(temperature):
+    logits = torch.tensor([[1.0, 0.0, -1.0, 0.5, -torch.inf]])
+    tokens = drawn(logits.repeat(4000, 1), 3, range(4000), temperature)
+    shares = [tokens.count(token) / 4000 for token in range(5)]
+    expected = (logits[0] / temperature).softmax(-1).tolist()
+    assert shares == pytest.approx(expected, abs=0.03)
+
+
+def test_what_is_drawn_depends_on_the_place_and_not_on_the_company():
+    logits = torch.randn(6, 200, generator=torch.Generator().manual_seed(5))
+    together = drawn(logits, 4, range(10, 16))
+    for n in range(6):
+        assert drawn(logits[n : n + 1], 4, [10 + n]) == together[n : n + 1]
+    # A mask that says nearly what its causal row says draws the same there.
+    near = drawn(logits + 1e-3 * torch.randn(logits.shape), 4, range(10, 16))
+    assert near == together
+    assert drawn(logits, 4, range(20, 26)) != together
 
 
 @given(
