@@ -5,8 +5,7 @@ make sense behind it. The same model read from left to right, without a look ahe
 probable a middle and these lines are together. Ways of one search differ too little to be judged
 so; drawn middles do (docs/decisions/0022-what-follows-is-the-judge.md).
 
-Owns when it is worth it, and which middle wins. How middles are drawn side by side is
-`fill.filler`'s.
+Owns when it is worth it, and which middle wins. How middles are drawn is `fill.filler`'s.
 """
 
 from __future__ import annotations

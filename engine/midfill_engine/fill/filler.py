@@ -465,7 +465,8 @@ class Filler:
             return reason
 
         try:
-            yield from _side_by_side(run, samplers, draw, self._decoder.lanes)
+            # One after the other: copies of a long context take more memory than this takes time.
+            yield from _side_by_side(run, samplers, draw, lanes=1)
         except Halted as halt:
             if halt.reason != "deadline":
                 raise
