@@ -5,20 +5,24 @@ make sense behind it. The same model read from left to right, without a look ahe
 probable a middle and these lines are together. Ways of one search differ too little to be judged
 so; drawn middles do (docs/decisions/0022-what-follows-is-the-judge.md).
 
-Owns when it is worth it, and which middle wins. How middles are drawn is `fill.filler`'s.
+Owns when it is worth it, how middles are drawn, and which one wins.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from midfill_engine.fill.around import Around
 from midfill_engine.fill.canvas import Canvas
-from midfill_engine.fill.ending import log
+from midfill_engine.fill.ending import Ending, log
 from midfill_engine.fill.run import Run
+from midfill_engine.fill.search import Search
 from midfill_engine.fill.steps import Halted, Steps
+from midfill_engine.hole import Placed
 from midfill_engine.wire import FinishReason
 
 #: The temperature at which middles are drawn.
@@ -33,6 +37,54 @@ SURE = 0.6
 LONG = 32
 #: Rows that are read at a time: hardly longer than a step with masks inside its draft.
 READ = 64
+
+
+#: A middle and how it ended.
+Drawn = tuple[Canvas, FinishReason]
+
+
+def draw(search: Search, seed: int, *, most: int, allow_empty: bool) -> Steps[Drawn | None]:
+    """Draw a middle, as if from its first token on; ``None`` if it is the one that was found.
+
+    What is drawn as that one says is not decoded again: its rows are known, and what is drawn
+    depends on the place alone.
+
+    Parameters
+    ----------
+    search
+        One that is over.
+    most
+        Tokens that it may have.
+
+    Raises
+    ------
+    Halted
+        Stopped or out of time.
+    """
+    sampler = replace(search.run.sampler, temperature=TEMPERATURE, seed=seed)
+    run, found = replace(search.run, sampler=sampler, nfe=0), search.canvas.placed
+    rows = torch.stack(search.trail.rows[: len(found) + 1])
+    stats = run.first_stats(rows, allow_empty=allow_empty, at=range(len(rows)))
+    tokens = [placed.token for placed in found]
+    same = [*tokens, run.sampler.end]
+    place = next((n for n, token in enumerate(stats.tokens) if token != same[n]), None)
+    if place is None:
+        return None
+    room = min(most, 2 * len(found) + 16)
+    canvas = Canvas(search.canvas.tokenizer, room, search.canvas.stop, ending=Ending(early=False))
+    canvas.write(zip(found[:place], stats.end, strict=False))
+    if stats.tokens[place] == run.sampler.end:
+        canvas.ended = True
+        return canvas, "end"
+    other = Placed(stats.tokens[place], stats.probability[place])
+    canvas.write([(other, stats.end[place])])
+    if canvas.reached_stop():
+        return canvas, "stop"
+    try:
+        reason = yield from search.go_on(run, canvas, tokens, earlier=tokens)
+    finally:
+        search.run.nfe += run.nfe
+    return canvas, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +106,7 @@ class Judge:
     follows: str
 
     def choose(
-        self, canvas: Canvas, others: Iterable[tuple[Canvas, FinishReason]], reason: FinishReason
+        self, canvas: Canvas, others: Iterable[Drawn], reason: FinishReason
     ) -> Steps[FinishReason]:
         """Put on ``canvas``, which holds the best middle so far, a better one of ``others``.
 

@@ -38,7 +38,7 @@ from midfill_engine.fill.canvas import Canvas, stops_of
 from midfill_engine.fill.causal import FAR_BACK, Trail, causal, verify
 from midfill_engine.fill.costs import Costs
 from midfill_engine.fill.denoise import denoise, end_with_a_line
-from midfill_engine.fill.drawn import LONG, TEMPERATURE, Judge, doubtful, following
+from midfill_engine.fill.drawn import LONG, Drawn, Judge, doubtful, draw, following
 from midfill_engine.fill.ending import Ending
 from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.in_place import DENOISING, InPlaceOptions, Text, choose_length, infill
@@ -339,7 +339,7 @@ class Filler:
                 drawn = searching.drawn if request.max_tokens >= LONG else 0
                 follows = following(request.suffix)
                 if drawn and follows and canvas.placed and doubtful(canvas):
-                    others = yield from self._drawn(work, run, canvas, drawn, last=last, spec=spec)
+                    others = yield from _draws(search, request, drawn)
                     upto = placement.ids[: placement.prefix_end]
                     judge = Judge(run, around, encode, upto, follows)
                     reason = yield from judge.choose(canvas, others, reason)
@@ -429,48 +429,6 @@ class Filler:
 
         yield from _side_by_side(run, samplers, candidate, lanes)
         return reason
-
-    def _drawn(
-        self,
-        work: _Work,
-        run: Run,
-        best: Canvas,
-        count: int,
-        *,
-        last: Tensor,
-        spec: DiffusionSpec,
-    ) -> Steps[list[tuple[Canvas, FinishReason]]]:
-        """``count`` middles drawn beside the ``best`` one, whose tokens draft them; late, fewer.
-
-        Parameters
-        ----------
-        last
-            ``(1, hidden)``, the row that predicts the first token.
-        """
-        room = min(work.request.max_tokens, 2 * len(best.placed) + 16)
-        samplers = [
-            replace(run.sampler, temperature=TEMPERATURE, seed=work.request.seed + number)
-            for number in range(count)
-        ]
-        run.cache.middle = [placed.token for placed in best.placed]
-        found: list[tuple[Canvas, FinishReason]] = []
-
-        def draw(_number: int, lane: Run) -> Steps[FinishReason]:
-            lane.drop(len(lane.cache.ids) - work.prompt)
-            canvas = Canvas(self._tokenizer, room, best.stop, ending=Ending(early=False))
-            reason = yield from self._decode(
-                work, lane, canvas, rows=last, draft=[], spec=spec, trail=None
-            )
-            found.append((canvas, reason))
-            return reason
-
-        try:
-            # One after the other: copies of a long context take more memory than this takes time.
-            yield from _side_by_side(run, samplers, draw, lanes=1)
-        except Halted as halt:
-            if halt.reason != "deadline":
-                raise
-        return found
 
     def _candidate(
         self,
@@ -606,6 +564,22 @@ def with_windows(decoder: Decoder) -> Decoder:
     from midfill_engine.models.windows import WindowDecoder  # noqa: PLC0415
 
     return WindowDecoder.of(decoder)
+
+
+def _draws(search: Search, request: FillRequest, count: int) -> Steps[list[Drawn]]:
+    """Up to ``count`` middles drawn beside the one that was found; out of time, fewer."""
+    found: list[Drawn] = []
+    for number in range(count):
+        seed, most = request.seed + number, request.max_tokens
+        try:
+            one = yield from draw(search, seed, most=most, allow_empty=request.allow_empty)
+        except Halted as halt:
+            if halt.reason != "deadline":
+                raise
+            break
+        if one is not None:
+            found.append(one)
+    return found
 
 
 def _side_by_side(

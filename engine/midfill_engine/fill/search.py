@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
@@ -92,6 +93,8 @@ class Search:
         The last tokens of the prefix.
     width
         Masks that draft.
+    trail
+        Once it is over, that of the middle on the canvas.
     """
 
     run: Run
@@ -101,6 +104,7 @@ class Search:
     before: list[int]
     width: int
     around: Around
+    trail: Trail = field(default_factory=Trail, init=False)
     _ways: list[tuple[float, int, Way]] = field(default_factory=list, init=False)
     _order: count[int] = field(default_factory=count, init=False)
 
@@ -118,7 +122,7 @@ class Search:
         Halted
             Stopped. Out of time, it is the best so far.
         """
-        text = self._text(self.canvas.placed)
+        text, self.trail = self._text(self.canvas.placed), trail
         # The end's probability is 0 where a middle must not be empty.
         if trail.ends[0] > (NO_MORE if starts_line(text) else NOTHING):
             self.canvas.placed, self.canvas.ended = [], True
@@ -141,6 +145,7 @@ class Search:
             spent += max(new.written - way.place, LEAST)
             best = self._see(new, best, way.place + 1)
         self.canvas.placed, self.canvas.ended = best.placed, best.ended
+        self.trail = best.trail
         return best.reason
 
     def _see(self, new: Found, best: Found, start: int) -> Found:
@@ -156,20 +161,47 @@ class Search:
 
     def _follow(self, way: Way, least: float, most: int) -> Steps[Found]:
         """Decode ``way`` greedily, up to ``most`` tokens, until it is below ``least`` or ends."""
-        run, place = self.run, way.place
-        tokens = [placed.token for placed in way.middle.placed]
+        place, middle = way.place, way.middle
+        tokens = [placed.token for placed in middle.placed]
         room = min(self.canvas.max_tokens, place + most)
-        ids = [*self.prompt, *tokens[:place], way.other.token]
-        draft = tokens[place + 1 :][: max(0, min(room - place - 2, REDRAFTED))]
+        trail = middle.trail.front(place + 1)
+        ending = Ending(least=least * divisor(len(tokens)))
+        canvas = Canvas(self.canvas.tokenizer, room, self.canvas.stop, ending=ending)
+        canvas.write(zip([*middle.placed[:place], way.other], trail.ends, strict=True))
+        reason = yield from self.go_on(self.run, canvas, tokens, trail=trail)
+        return self._found(canvas, trail, reason)
+
+    def go_on(
+        self,
+        run: Run,
+        canvas: Canvas,
+        tokens: list[int],
+        *,
+        earlier: Sequence[int] = (),
+        trail: Trail | None = None,
+    ) -> Steps[FinishReason]:
+        """Write on behind what stands on ``canvas``, in the stead of ``tokens`` from there on.
+
+        What ``tokens`` say behind is the first draft.
+
+        Parameters
+        ----------
+        earlier, trail
+            As `causal` takes them.
+
+        Raises
+        ------
+        Halted
+            Stopped or out of time.
+        """
+        written = [placed.token for placed in canvas.placed]
+        ids = [*self.prompt, *written]
+        draft = tokens[len(written) :][: max(0, min(canvas.room - 1, REDRAFTED))]
         start = run.cache.keep(ids)
         rows, masks = [*ids[start:], *draft], [self.spec.mask_id] * self.width
         if run.last_chance(len(rows) + len(masks)):
             raise Halted("deadline")
         hidden = yield from run.step(rows, masks)
-        trail = way.middle.trail.front(place + 1)
-        ending = Ending(least=least * divisor(len(tokens)))
-        canvas = Canvas(self.canvas.tokenizer, room, self.canvas.stop, ending=ending)
-        canvas.write(zip([*way.middle.placed[:place], way.other], trail.ends, strict=True))
         reason = yield from causal(
             run,
             canvas,
@@ -177,10 +209,11 @@ class Search:
             draft,
             self.spec,
             before=self.before,
+            earlier=earlier,
             width=self.width,
             trail=trail,
         )
-        return self._found(canvas, trail, reason)
+        return reason
 
     def _found(self, canvas: Canvas, trail: Trail, reason: FinishReason) -> Found:
         """What stands on ``canvas``, decoded to its end for ``reason``."""

@@ -169,6 +169,18 @@ def test_what_is_drawn_does_not_depend_on_what_forwards_cost(ending, judged, mon
     assert all(texts == judged[0] for texts in judged)
 
 
+def test_what_is_drawn_off_the_best_middle_is_what_would_be_drawn_from_its_start(ending, judged):
+    fill(ending)
+    drawn_alone = [
+        fill(ending, strategy="balanced", temperature=drawn.TEMPERATURE, seed=n, session=str(n))
+        for n in range(PRESETS["quality"].drawn)
+    ]
+    [texts] = judged
+    assert texts
+    for text, alone in zip(texts, drawn_alone, strict=True):
+        assert alone.text.startswith(text)  # it may have fewer tokens
+
+
 @pytest.mark.parametrize(
     "fields",
     [
