@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 from midfill_engine.deadline import Clock, Deadline, StopToken
+from midfill_engine.device.library import lightly_imported
 from midfill_engine.device.memory import uncollected
 from midfill_engine.errors import EngineLoading
 from midfill_engine.models.locate import base_of, locate
@@ -40,7 +41,7 @@ def load_filler(settings: EngineSettings, progress: Progress) -> FillerLike:
     share_cores()
     model = locate(settings.model)
     with sums_checked(model, base_of(model)):
-        with uncollected():
+        with uncollected(), lightly_imported():
             # Late, because importing torch takes a second, and by then the socket must answer.
             from midfill_engine.fill.filler import Filler  # noqa: PLC0415
 
