@@ -348,8 +348,12 @@ class Filler:
             return reason
 
         def further(run: Run, canvas: Canvas) -> Steps[FinishReason]:
+            rows = last
+            if run.cache.ids[: work.prompt] != placement.ids:  # a judge has read on otherwise
+                rows = yield from run.prefill(placement.ids)
             run.drop(len(run.cache.ids) - work.prompt)
-            return decode(run, canvas, last, [])
+            reason = yield from decode(run, canvas, rows, [])
+            return reason
 
         first = partial(decode, rows=rows, draft=draft)
         reason = yield from self._candidates(work, first, further, on_draft, self._decoder.lanes)

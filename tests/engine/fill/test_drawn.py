@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from midfill_engine.fill.governor import draft_width
 from midfill_engine.fill.steps import Halted
 from midfill_engine.hole import Placed
 from midfill_engine.layout.suffix_first import place
+from midfill_engine.settings import EngineSettings
 from midfill_engine.wire import Fill, FillRequest
 from tests.engine.loaded import Model
 
@@ -179,6 +181,33 @@ def test_what_is_drawn_off_the_best_middle_is_what_would_be_drawn_from_its_start
     assert texts
     for text, alone in zip(texts, drawn_alone, strict=True):
         assert alone.text.startswith(text)  # it may have fewer tokens
+
+
+def test_further_candidates_are_the_same_behind_a_judge(near_path, monkeypatch):
+    """It has read something else behind the cursor than the lines that are their context."""
+    settings = EngineSettings(model=str(near_path), device="cpu", precision="float32", threads=1)
+    filler = Filler.load(settings)
+    filler._bias[filler._spec.eom_id] += 7
+    heard: list[str] = []
+    score = Judge._score
+
+    def watched(self, text):
+        heard.append(text)
+        return score(self, text)
+
+    monkeypatch.setattr(Judge, "_score", watched)
+    behind_a_judge = 0
+    for seed, prefix in product(range(4), ("x = ", "a.b(", "in or ", PREFIX)):
+        texts = []
+        for sure in (0.6, 0.0):
+            monkeypatch.setattr(drawn, "SURE", sure)
+            heard.clear()
+            asked = {"prefix": prefix, "candidates": 4, "seed": seed}
+            answer = fill(filler, session=f"{asked} {sure}", **asked)
+            behind_a_judge += bool(heard)
+            texts.append([middle.text for middle in answer.middles])
+        assert {*texts[1][1:]} <= {*texts[0]}
+    assert behind_a_judge > 1
 
 
 @pytest.mark.parametrize(
