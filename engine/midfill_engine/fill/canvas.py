@@ -119,6 +119,10 @@ class Canvas:
         places = (at for stop in self.stop if (at := text.find(stop)) >= 0)
         return text[: min(places, default=len(text))]
 
+    def text_of(self, placed: Iterable[Placed]) -> str:
+        """The text of ``placed`` up to its first stop string."""
+        return self.cut(self.tokenizer.decode(one.token for one in placed))
+
     def _settled(self) -> list[Placed]:
         return self.placed + (self.hole.settled() if self.hole is not None else [])
 

@@ -38,7 +38,6 @@ LONG = 32
 #: Rows that are read at a time: hardly longer than a step with masks inside its draft.
 READ = 64
 
-
 #: A middle and how it ended.
 Drawn = tuple[Canvas, FinishReason]
 
@@ -117,12 +116,12 @@ class Judge:
         Halted
             Stopped. Out of time, it is the best so far.
         """
-        first = text_of(canvas)
+        first = canvas.text_of(canvas.placed)
         faults = self.around.faults(first)
         known = {first}
         top, least = -math.inf, MARGIN
         for other, ends in others:
-            text = text_of(other)
+            text = other.text_of(other.placed)
             if ends not in ("end", "stop") or text in known or not text.strip():
                 continue
             known.add(text)
@@ -157,11 +156,6 @@ class Judge:
             if asked:
                 total += sum(map(log, self.run.stats(hidden[first:], asked=asked).asked))
         return total
-
-
-def text_of(canvas: Canvas) -> str:
-    """What stands on ``canvas``, up to its first stop string."""
-    return canvas.cut(canvas.tokenizer.decode(one.token for one in canvas.placed))
 
 
 def following(suffix: str) -> str:

@@ -611,8 +611,9 @@ def _side_by_side(
 
 def _searching(strategy: DecodeStrategy | Verify, run: Run) -> Verify | None:
     """How other middles than the greedy one are looked for, if they are; not for a drawn one."""
-    looks = isinstance(strategy, Verify) and strategy.search and not run.sampler.temperature
-    return strategy if isinstance(strategy, Verify) and looks else None
+    if isinstance(strategy, Verify) and strategy.search and not run.sampler.temperature:
+        return strategy
+    return None
 
 
 def typed_since(before: str, prefix: str) -> str | None:

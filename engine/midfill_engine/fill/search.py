@@ -122,7 +122,7 @@ class Search:
         Halted
             Stopped. Out of time, it is the best so far.
         """
-        text, self.trail = self._text(self.canvas.placed), trail
+        text, self.trail = self.canvas.text_of(self.canvas.placed), trail
         # The end's probability is 0 where a middle must not be empty.
         if trail.ends[0] > (NO_MORE if starts_line(text) else NOTHING):
             self.canvas.placed, self.canvas.ended = [], True
@@ -225,12 +225,9 @@ class Search:
         score = -math.inf if reason == "length" else score
         return Found(placed, trail, reason, canvas.ended, score, faults, canvas.ending.count)
 
-    def _text(self, placed: list[Placed]) -> str:
-        return self.canvas.cut(self.canvas.tokenizer.decode(one.token for one in placed))
-
     def _score(self, placed: list[Placed], total: float) -> tuple[float, int]:
         """The score of a middle of the probability's logarithm ``total``, and its faults."""
-        text = self._text(placed)
+        text = self.canvas.text_of(placed)
         faults = self.around.faults(text)
         if not text.strip() or self.around.repeats(text):
             return -math.inf, faults

@@ -14,16 +14,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from midfill_train.learn.loop import Batch
-from midfill_train.learn.loss import RowLoss, in_chunks, padded, row_loss
+from midfill_train.learn.loop import WARM_STEPS, Batch, compiled
+from midfill_train.learn.loss import in_chunks, padded
 from midfill_train.learn.schedule import Schedule
 from midfill_train.learn.workers import Workers, flat_gradients
 from midfill_train.model.attention import build_mask
 from midfill_train.model.chain import Chain
 from midfill_train.model.network import Network
 
-#: Steps that are not timed: compilation happens in them.
-_WARM_STEPS = 3
 #: How much less a row counts than the one before it: a draft is mostly refused before its end.
 REACHED = 0.85
 
@@ -59,19 +57,14 @@ def fit(
         Takes the log: a row's mean loss, and how often its most probable token is that of the
         causal row, with the chain and without.
     """
-    dtype = torch.bfloat16 if workers.device.type == "cuda" else torch.float32
+    dtype, per_row = compiled(network, workers.device)
     network = network.to(dtype).requires_grad_(requires_grad=False)
-    per_row: RowLoss = row_loss
-    if dtype == torch.bfloat16:
-        per_row = torch.compile(row_loss, dynamic=False)
-        for layer in network.layers:
-            layer.compile(dynamic=False)
     gradients = flat_gradients(chain)
     optimiser = torch.optim.AdamW(chain.parameters(), betas=(0.9, 0.95), weight_decay=0.02)
     step, began = 0, time.monotonic()
 
     def done() -> float:
-        timed = run.seconds and step >= _WARM_STEPS
+        timed = run.seconds and step >= WARM_STEPS
         by_time = (time.monotonic() - began) / run.seconds if timed else 0.0
         return workers.agree(max(step / run.steps if run.steps else 0.0, by_time))
 
@@ -92,7 +85,7 @@ def fit(
         optimiser.step()
         gradients.zero_()
         step += 1
-        if step == _WARM_STEPS:
+        if step == WARM_STEPS:
             float(loss.detach())  # the host runs ahead of the device
             began = time.monotonic()
         if step % run.log_every == 0 and workers.leads:

@@ -55,7 +55,16 @@ class Run:
 
 
 #: Steps that are not timed: compilation happens in them.
-_WARM_STEPS = 3
+WARM_STEPS = 3
+
+
+def compiled(network: Network, device: torch.device) -> tuple[torch.dtype, RowLoss]:
+    """The type of rows on ``device`` and the loss of one; on a GPU it and layers are compiled."""
+    if device.type != "cuda":
+        return torch.float32, row_loss
+    for layer in network.layers:  # one layer compiled once serves all
+        layer.compile(dynamic=False)
+    return torch.bfloat16, torch.compile(row_loss, dynamic=False)
 
 
 class Trainer:
@@ -63,13 +72,7 @@ class Trainer:
 
     def __init__(self, network: Network, run: Run, workers: Workers, *, eom: int) -> None:
         self.network, self.run, self.workers, self.eom = network, run, workers, eom
-        self.per_row: RowLoss = row_loss
-        self.dtype = torch.float32
-        if workers.device.type == "cuda":
-            self.dtype = torch.bfloat16
-            self.per_row = torch.compile(row_loss, dynamic=False)
-            for layer in network.layers:  # one layer compiled once serves all
-                layer.compile(dynamic=False)
+        self.dtype, self.per_row = compiled(network, workers.device)
         self.gradients = flat_gradients(network)
         self.optimiser = _optimiser(network, run, fused=workers.device.type == "cuda")
         self.masters: list[Tensor] = []
@@ -98,7 +101,7 @@ class Trainer:
                 ) from error
             meter.add(losses, cost, norm)
             self.step += 1
-            if self.step == _WARM_STEPS:
+            if self.step == WARM_STEPS:
                 self._wait()
                 self.began = time.monotonic()
             if self.step % self.run.log_every == 0 and self.workers.leads:
@@ -110,7 +113,7 @@ class Trainer:
     def _pace(self, batch: Batch) -> str:
         """Time, speed and memory for the log."""
         seconds = time.monotonic() - self.began
-        positions = max(0, self.step - _WARM_STEPS) * batch["ids"].numel() * self.workers.count
+        positions = max(0, self.step - WARM_STEPS) * batch["ids"].numel() * self.workers.count
         pace = f"{seconds:.0f}s {positions / max(seconds, 1e-6) / 1e3:.0f}k/s"
         if self.workers.device.type == "cuda":
             pace += f" {torch.cuda.max_memory_allocated() / 2**30:.0f}GiB"
@@ -121,7 +124,7 @@ class Trainer:
         if self.step % 4 == 0:
             self._wait()  # the host runs ahead of the device: its clock is not the run's
         by_steps = self.step / self.run.steps if self.run.steps else 0.0
-        timed = self.run.seconds and self.step >= _WARM_STEPS
+        timed = self.run.seconds and self.step >= WARM_STEPS
         by_time = (time.monotonic() - self.began) / self.run.seconds if timed else 0.0
         return max(by_steps, by_time)
 

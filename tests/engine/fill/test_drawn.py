@@ -145,7 +145,7 @@ def judged(monkeypatch) -> list[list[str]]:
     choose = Judge.choose
 
     def watched(self, best, others, reason):
-        heard.append([drawn.text_of(other) for other, _ in others])
+        heard.append([other.text_of(other.placed) for other, _ in others])
         return choose(self, best, others, reason)
 
     monkeypatch.setattr(Judge, "choose", watched)
